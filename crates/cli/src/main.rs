@@ -1,0 +1,2 @@
+//! The sendas command.
+fn main() {}

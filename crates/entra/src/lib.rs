@@ -1,0 +1,1 @@
+//! Tokens from Microsoft Entra ID for a service principal.

@@ -1,0 +1,1 @@
+//! Values of one mail transaction: address, path, recipient, status, receipt.

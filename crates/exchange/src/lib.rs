@@ -1,0 +1,1 @@
+//! What Exchange Online says and means: reply catalogue and limits.

@@ -1,0 +1,1 @@
+//! Stands in for Microsoft on loopback: Entra ID and SMTP submission.

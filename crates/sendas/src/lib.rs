@@ -1,0 +1,1 @@
+//! Sends mail through Microsoft 365 as a service principal.

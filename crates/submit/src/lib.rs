@@ -1,0 +1,1 @@
+//! Submits messages to Exchange Online over SMTP with XOAUTH2.

@@ -1,0 +1,1 @@
+//! What the tests share: clock, dialogue runner, client processes, round-trip counter.

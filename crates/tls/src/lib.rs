@@ -1,0 +1,1 @@
+//! The one place where TLS is configured: provider, versions, trust.
