@@ -1,0 +1,198 @@
+//! The settings as the program needs them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::kind::Network as IpNetwork;
+use crate::mailbox::{self, Coverage, MailboxEntry, Pattern};
+
+/// Everything that was configured, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The principals, in the order of the file.
+    pub principals: Vec<Principal>,
+    /// How this machine reaches the service.
+    pub network: Network,
+    /// Limits of `sendas send`.
+    pub send: Send,
+    /// The submission server, when the file has a `relay` section.
+    pub relay: Option<Relay>,
+}
+
+/// One application identity in one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Unique name.
+    pub name: String,
+    /// Tenant id or domain; none only with a managed identity.
+    pub tenant: Option<String>,
+    /// Client id; none only with a managed identity.
+    pub client_id: Option<String>,
+    /// What proves it.
+    pub credential: Credential,
+    /// The cloud its tenant lives in.
+    pub cloud: Cloud,
+    /// The senders it covers.
+    pub mailboxes: Vec<MailboxEntry>,
+    /// How the tenant authorizes it, when that was said.
+    pub method: Option<Method>,
+}
+
+/// What proves a principal; holds places of secrets, never secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A file with certificate and private key.
+    Certificate {
+        /// PEM or PKCS#12.
+        path: PathBuf,
+        /// Where the file's password is kept.
+        password: Option<SecretPlace>,
+    },
+    /// A client secret.
+    Secret(SecretPlace),
+    /// A file with another provider's token.
+    Federated {
+        /// Read anew for each request.
+        path: PathBuf,
+    },
+    /// The machine's own identity in Azure.
+    ManagedIdentity {
+        /// A user-assigned identity's client id.
+        client_id: Option<String>,
+    },
+}
+
+/// Where a secret is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretPlace {
+    /// A file that holds it and nothing else.
+    File(PathBuf),
+    /// A systemd credential's name.
+    Systemd(String),
+    /// An environment variable's name.
+    Variable(String),
+}
+
+/// Which cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cloud {
+    /// One of the known names.
+    Named(String),
+    /// A file that describes one.
+    File(PathBuf),
+    /// An authority's address from `AZURE_AUTHORITY_HOST`; must be that of a known cloud.
+    Authority(String),
+}
+
+/// How a tenant authorizes a principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Roles for applications in Exchange; the token has no roles.
+    Rbac,
+    /// The Entra permission `SMTP.SendAsApp` and mailbox rights; the token has the role.
+    Classic,
+}
+
+/// How this machine reaches the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Certificate authorities trusted besides the system's.
+    pub ca: Option<PathBuf>,
+    /// The name given in EHLO.
+    pub ehlo: Option<String>,
+    /// How long one connection may take to be established.
+    pub connect_timeout: Duration,
+}
+
+/// Limits of `sendas send`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Send {
+    /// The largest message, in octets.
+    pub message_size_octets_max: u64,
+}
+
+/// The submission server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// Where accepted messages are kept.
+    pub spool: Spool,
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// Dashboard, API, metrics, health.
+    pub admin: SocketAddr,
+    /// Who may submit.
+    pub clients: Vec<RelayClient>,
+}
+
+/// Where accepted messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spool {
+    /// A database file on this machine.
+    Sqlite(PathBuf),
+    /// A database that several relays share; the whole address.
+    Postgres(String),
+}
+
+/// One listening address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// IP address and port.
+    pub address: SocketAddr,
+    /// When TLS begins.
+    pub tls: ListenTls,
+}
+
+/// When TLS begins on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenTls {
+    /// Never.
+    None,
+    /// After STARTTLS.
+    Starttls,
+    /// With the first octet.
+    Implicit,
+}
+
+/// One printer, program or network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayClient {
+    /// Unique name.
+    pub name: String,
+    /// Where it may come from.
+    pub networks: Vec<IpNetwork>,
+    /// The senders it may use.
+    pub senders: Vec<Pattern>,
+    /// Whether its From header is replaced.
+    pub rewrite_from: RewriteFrom,
+}
+
+/// When a From header is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RewriteFrom {
+    /// Never.
+    Never,
+    /// When the client may not use it.
+    IfNotAllowed,
+    /// Always.
+    Always,
+}
+
+impl Settings {
+    /// Finds who sends for a reverse-path; none: nobody does.
+    pub fn coverage(&self, reverse_path: &str) -> Option<Coverage> {
+        mailbox::coverage(
+            self.principals
+                .iter()
+                .map(|principal| principal.mailboxes.as_slice()),
+            reverse_path,
+        )
+    }
+
+    /// Finds a principal by name.
+    pub fn principal(&self, name: &str) -> Option<&Principal> {
+        self.principals
+            .iter()
+            .find(|principal| principal.name == name)
+    }
+}
