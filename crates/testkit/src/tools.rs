@@ -41,12 +41,14 @@ pub fn python() -> PathBuf {
     expect_file(folder().join("python/bin/python"))
 }
 
-/// The Node interpreter of the machine; scripts find their packages by [`node_modules`].
+/// The Node interpreter: the one `cargo xtask test` brought because the machine's is missing or too
+/// old, else the machine's. Scripts find their packages by [`node_modules`].
 ///
 /// # Panics
 /// When it is not there; the text says how to install it.
 pub fn node() -> PathBuf {
-    program("node")
+    let own = folder().join("python/bin/node");
+    if own.exists() { own } else { program("node") }
 }
 
 /// The folder of Node packages that tests use, for `NODE_PATH`.

@@ -1,0 +1,253 @@
+//! What comes from outside: licences, forbidden crates, duplicate versions, sources, numbers.
+//!
+//! `deny.toml` is the one list of rules. This check reads the parts of it that need no network and
+//! no further program; `cargo xtask deny` runs cargo-deny itself, with the advisory database.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
+use toml::{Table, Value};
+
+use crate::run::Run;
+use crate::workspace::Workspace;
+
+/// The most packages the binary may stand on, on Linux, without its options.
+const PACKAGES_MAX: usize = 250;
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// Checks all packages of the lock file against `deny.toml`.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let path = workspace.root.join("deny.toml");
+    let text = std::fs::read_to_string(&path).context("cannot read deny.toml")?;
+    let rules = Rules::read(&text.parse().context("deny.toml is no TOML")?);
+    let mut wrong = Vec::new();
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in workspace.packages() {
+        let name = package["name"].as_str().unwrap_or_default();
+        let version = package["version"].as_str().unwrap_or_default();
+        versions.entry(name).or_default().insert(version);
+        let licence = package["license"].as_str().unwrap_or_default();
+        if !permitted(licence, &rules.licences) {
+            wrong.push(format!(
+                "{name} {version}: licence {licence:?} is not among the permitted"
+            ));
+        }
+        if rules.banned.contains(name) {
+            wrong.push(format!("{name} {version} is banned"));
+        }
+        let source = package["source"].as_str().unwrap_or_default();
+        if source.starts_with("git+") {
+            wrong.push(format!("{name} {version} comes from a git repository"));
+        }
+    }
+    for (name, versions) in &versions {
+        if versions.len() > 1 && !rules.duplicates.contains(*name) {
+            let versions: Vec<&str> = versions.iter().copied().collect();
+            wrong.push(format!(
+                "{name} is there {} times ({}) without a reason in deny.toml",
+                versions.len(),
+                versions.join(", ")
+            ));
+        }
+    }
+    for name in &rules.duplicates {
+        if versions
+            .get(name.as_str())
+            .is_none_or(|versions| versions.len() < 2)
+        {
+            wrong.push(format!(
+                "{name} is no duplicate any more: remove it from deny.toml"
+            ));
+        }
+    }
+    let packages = binary_packages(workspace)?;
+    println!(
+        "   {} packages in the lock file, {packages} under the binary on Linux",
+        versions.len()
+    );
+    if packages > PACKAGES_MAX {
+        wrong.push(format!(
+            "the binary stands on {packages} packages, over {PACKAGES_MAX}"
+        ));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", wrong.join("\n   "))
+}
+
+/// Installs cargo-deny into `.tools` and runs all of its checks.
+pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<()> {
+    let place = workspace.tools().join("cargo");
+    let program = place.join("bin/cargo-deny");
+    if !Run::new(&program).args(["--version"]).succeeds() {
+        println!("   installing by cargo into .tools/cargo: cargo-deny {CARGO_DENY}");
+        Run::cargo([
+            "install",
+            "--locked",
+            "--quiet",
+            "--version",
+            CARGO_DENY,
+            "cargo-deny",
+            "--root",
+        ])
+        .args([&place])
+        .folder(&workspace.root)
+        .shown()?;
+    }
+    Run::new(program)
+        .args(["--all-features", "check"])
+        .folder(&workspace.root)
+        .shown()
+}
+
+/// Counts the packages of the binary's normal and build dependencies, as cargo resolves them.
+fn binary_packages(workspace: &Workspace) -> Result<usize> {
+    let edges = [
+        "--edges",
+        "normal,build",
+        "--target",
+        "x86_64-unknown-linux-gnu",
+    ];
+    let text = Run::cargo([
+        "tree",
+        "--locked",
+        "--package",
+        "sendas-cli",
+        "--prefix",
+        "none",
+    ])
+    .args(["--no-dedupe", "--format", "{p}"])
+    .args(edges)
+    .folder(&workspace.root)
+    .text()?;
+    let packages: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| !line.contains("(/"))
+        .map(str::trim)
+        .collect();
+    Ok(packages.len())
+}
+
+struct Rules {
+    licences: BTreeSet<String>,
+    banned: BTreeSet<String>,
+    duplicates: BTreeSet<String>,
+}
+
+impl Rules {
+    fn read(table: &Table) -> Self {
+        let names = |section: &str, key: &str| {
+            let list = table.get(section).and_then(|section| section.get(key));
+            list.and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(name)
+                .collect()
+        };
+        Self {
+            licences: names("licenses", "allow"),
+            banned: names("bans", "deny"),
+            duplicates: names("bans", "skip"),
+        }
+    }
+}
+
+/// The name in one entry: a bare text, or the member `crate` or `name` without its version.
+fn name(entry: &Value) -> Option<String> {
+    let text = match entry {
+        Value::String(text) => text.as_str(),
+        other => other.get("crate").or_else(|| other.get("name"))?.as_str()?,
+    };
+    Some(text.split('@').next().unwrap_or_default().to_owned())
+}
+
+/// Whether a licence expression can be met with the permitted licences.
+fn permitted(expression: &str, licences: &BTreeSet<String>) -> bool {
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut rest = words.as_slice();
+    let met = any_of(&mut rest, licences);
+    met && rest.is_empty() && !words.is_empty()
+}
+
+fn any_of(words: &mut &[&str], licences: &BTreeSet<String>) -> bool {
+    let mut met = all_of(words, licences);
+    while let ["OR", rest @ ..] = *words {
+        *words = rest;
+        met |= all_of(words, licences);
+    }
+    met
+}
+
+fn all_of(words: &mut &[&str], licences: &BTreeSet<String>) -> bool {
+    let mut met = one(words, licences);
+    while let ["AND", rest @ ..] = *words {
+        *words = rest;
+        met &= one(words, licences);
+    }
+    met
+}
+
+fn one(words: &mut &[&str], licences: &BTreeSet<String>) -> bool {
+    match *words {
+        ["(", rest @ ..] => {
+            *words = rest;
+            let met = any_of(words, licences);
+            if let [")", rest @ ..] = *words {
+                *words = rest;
+                return met;
+            }
+            false
+        }
+        [licence, "WITH", exception, rest @ ..] => {
+            *words = rest;
+            licences.contains(&format!("{licence} WITH {exception}"))
+        }
+        [licence, rest @ ..] => {
+            *words = rest;
+            licences.contains(*licence)
+        }
+        [] => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licence_expressions() {
+        let licences = ["MIT", "Apache-2.0", "ISC"].map(str::to_owned).into();
+        let cases = [
+            ("MIT", true),
+            ("MIT OR GPL-3.0", true),
+            ("GPL-3.0 OR (MIT AND ISC)", true),
+            ("MIT AND GPL-3.0", false),
+            ("(MIT OR GPL-3.0) AND ISC", true),
+            ("MIT/Apache-2.0", true),
+            ("Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT", true),
+            ("Apache-2.0 WITH LLVM-exception", false),
+            ("CC0-1.0", false),
+            ("", false),
+            ("(MIT", false),
+        ];
+        for (expression, expected) in cases {
+            assert_eq!(permitted(expression, &licences), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn rules_are_read_from_the_file() {
+        let table = "[licenses]\nallow = [\"MIT\"]\n[bans]\ndeny = [{ crate = \"ring\", reason = \"x\" }]\n\
+                     skip = [{ crate = \"base64@0.22\", reason = \"x\" }]\n";
+        let rules = Rules::read(&table.parse().unwrap());
+        assert!(rules.licences.contains("MIT"));
+        assert!(rules.banned.contains("ring"));
+        assert!(rules.duplicates.contains("base64"));
+    }
+}
