@@ -29,6 +29,7 @@ cargo xtask TASK
 
   test       install what the tests drive, then run every check and every test
   ci         the same as test
+  check      only the checks that build nothing: format, crates, licences, links
   tools      only install what the tests drive
   interop    only the tests with foreign programs (curl, msmtp, Python, Node)
   generate   write the generated pages of docs/reference anew
@@ -58,6 +59,7 @@ fn task(arguments: &[String]) -> Result<()> {
     }
     match task {
         "test" | "ci" => test::everything(&Workspace::load()?),
+        "check" => test::quick(&Workspace::load()?),
         "tools" => tools::install(&Workspace::load()?),
         "interop" => test::foreign(&Workspace::load()?),
         "generate" => test::generate(&Workspace::load()?),

@@ -18,16 +18,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     canary::clear(&kept)?;
 
     let mut steps = Steps::default();
-    steps.step("format", || {
-        Run::cargo(["fmt", "--all", "--check"])
-            .folder(&workspace.root)
-            .shown()
-    });
-    steps.step("house: who may know whom", || house::check(workspace));
-    steps.step("dependencies: licences, bans, duplicates", || {
-        supply::check(workspace)
-    });
-    steps.step("book: pages and links", || book::check(workspace));
+    without_building(workspace, &mut steps);
     steps.step("lints", || {
         Run::cargo(["clippy", "--locked", "--all-targets"])
             .args(ALL)
@@ -57,6 +48,26 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
         println!("{line}");
     }
     result
+}
+
+/// Runs the checks that build nothing.
+pub(crate) fn quick(workspace: &Workspace) -> Result<()> {
+    let mut steps = Steps::default();
+    without_building(workspace, &mut steps);
+    steps.summary()
+}
+
+fn without_building(workspace: &Workspace, steps: &mut Steps) {
+    steps.step("format", || {
+        Run::cargo(["fmt", "--all", "--check"])
+            .folder(&workspace.root)
+            .shown()
+    });
+    steps.step("house: who may know whom", || house::check(workspace));
+    steps.step("dependencies: licences, bans, duplicates", || {
+        supply::check(workspace)
+    });
+    steps.step("book: pages and links", || book::check(workspace));
 }
 
 /// Runs only the tests with foreign programs.
