@@ -1,0 +1,194 @@
+//! Entra ID over HTTPS: metadata, keys, and the token endpoint.
+
+mod assertion;
+pub(crate) mod failure;
+pub(crate) mod jwt;
+pub(crate) mod keys;
+mod metadata;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::routing::{any, get};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+
+use self::failure::Failure;
+use self::token::{Request, Version};
+use crate::front::{self, Remark};
+use crate::world::World;
+
+/// The host names clients of the real service use; their token endpoints are audiences too.
+const REAL_AUTHORITY: &str = "https://login.microsoftonline.com";
+
+/// The authority's routes.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/common/discovery/instance", get(metadata::instance))
+        .route(
+            "/{tenant}/v2.0/.well-known/openid-configuration",
+            get(metadata::openid_v2),
+        )
+        .route(
+            "/{tenant}/.well-known/openid-configuration",
+            get(metadata::openid_v1),
+        )
+        .route("/{tenant}/discovery/v2.0/keys", get(metadata::keys_v2))
+        .route("/{tenant}/discovery/keys", get(metadata::keys_v1))
+        .route("/{tenant}/oauth2/v2.0/token", any(token_v2))
+        .route("/{tenant}/oauth2/token", any(token_v1))
+        .with_state(world)
+}
+
+type Shared = State<Arc<World>>;
+
+async fn token_v2(
+    State(world): Shared,
+    Path(tenant): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    token(&world, Version::V2, &tenant, &method, &headers, &body)
+}
+
+async fn token_v1(
+    State(world): Shared,
+    Path(tenant): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    token(&world, Version::V1, &tenant, &method, &headers, &body)
+}
+
+fn token(
+    world: &World,
+    version: Version,
+    tenant: &str,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Response<Body> {
+    if method != Method::POST {
+        return refuse(world, headers, &failure::METHOD.with(&[method.as_str()]));
+    }
+    let (view, now) = world.view();
+    let request = Request {
+        tenant,
+        version,
+        form: form(headers, body),
+        basic: basic(headers),
+        authorities: &authorities(world),
+    };
+    match token::judge_token_request(&view, &request, now, &world.chance) {
+        Ok(grant) => {
+            let key = world.key.get();
+            let signed = key.sign(&token::header(&key.id, grant.v1_token), &grant.claims);
+            let body = token::answer(&grant, &signed, version, now);
+            let mut response = front::json(StatusCode::OK, body.to_string());
+            never_stored(&mut response);
+            response.extensions_mut().insert(Remark {
+                code: format!("token for {} to {}", grant.resource, grant.app_id),
+                cause: None,
+            });
+            response
+        }
+        Err(failure) => refuse(world, headers, &failure),
+    }
+}
+
+/// Entra's error answer.
+pub(crate) fn refuse(world: &World, headers: &HeaderMap, failure: &Failure) -> Response<Body> {
+    let stamp = front::stamp(world, headers);
+    let status = StatusCode::from_u16(failure.row.status).expect("the table holds real statuses");
+    let mut response = front::json(status, failure.body(stamp).to_string());
+    never_stored(&mut response);
+    let trace = stamp.trace_id.to_string();
+    if let Ok(trace) = HeaderValue::from_str(&trace) {
+        response.headers_mut().insert("x-ms-request-id", trace);
+    }
+    response.extensions_mut().insert(Remark {
+        code: format!("AADSTS{}", failure.row.code),
+        cause: Some(failure.text.clone()),
+    });
+    response
+}
+
+fn never_stored(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-cache"),
+    );
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+/// Tokens of the administrator for Microsoft Graph and the Exchange admin interface, as a sign-in
+/// with Microsoft's own command line tools would give them.
+pub(crate) fn admin_tokens(world: &World) -> (String, String) {
+    let (view, now) = world.view();
+    let key = world.key.get();
+    let upn = &world.made.admin_user;
+    let sign = |resource: &str, client: uuid::Uuid| {
+        let claims = token::delegated_claims(&view, upn, resource, client, now, &world.chance);
+        key.sign(&token::header(&key.id, true), &claims)
+    };
+    (
+        sign("https://graph.microsoft.com", token::GRAPH_COMMAND_LINE),
+        sign("https://outlook.office365.com", token::EXCHANGE_MODULE),
+    )
+}
+
+/// The addresses under which this authority's endpoints are audiences; its own comes first.
+fn authorities(world: &World) -> Vec<String> {
+    let own = &world.places.authority;
+    let mut all = vec![own.clone(), own.replace("localhost", "127.0.0.1")];
+    all.push(REAL_AUTHORITY.into());
+    all.dedup();
+    all
+}
+
+/// The parameters of a form; none when it is no form or names one twice (RFC 6749 §3.2).
+fn form(headers: &HeaderMap, body: &[u8]) -> Option<BTreeMap<String, String>> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    if !kind
+        .to_ascii_lowercase()
+        .starts_with("application/x-www-form-urlencoded")
+    {
+        return None;
+    }
+    let mut form = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(body) {
+        if form.insert(name.into_owned(), value.into_owned()).is_some() {
+            return None;
+        }
+    }
+    Some(form)
+}
+
+/// Client id and secret of `Authorization: Basic`, each form-encoded (RFC 6749 §2.3.1).
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let decoded = |part: &str| {
+        let pair = format!("x={}", part.replace('&', "%26"));
+        form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .map(|(_, value)| value.into_owned())
+    };
+    Some((decoded(id)?, decoded(secret)?))
+}
