@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::canary::SECRET_MARK;
+
 /// A SplitMix64 sequence behind a lock.
 #[derive(Debug)]
 pub(crate) struct Chance {
@@ -56,10 +58,15 @@ impl Chance {
         URL_SAFE_NO_PAD.encode(raw)
     }
 
-    /// A secret shaped as Entra writes them: 40 characters, with `8Q~` after the third.
+    /// A secret shaped as Entra writes them, 40 characters with `8Q~` after the third, and marked.
     pub(crate) fn secret(&self) -> String {
         let text = self.text(30).replace('-', ".");
-        format!("{}8Q~{}", &text[..3], &text[3..37])
+        format!("{}8Q~{SECRET_MARK}.{}", &text[..3], &text[3..23])
+    }
+
+    /// A password or token of the sandbox itself, marked.
+    pub(crate) fn password(&self) -> String {
+        format!("{SECRET_MARK}.{}", self.text(24))
     }
 
     /// Whether an event of probability `percent` in 100 happens.

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod canary;
 mod certs;
 mod chance;
 mod clock;

@@ -175,7 +175,7 @@ impl Sandbox {
                 control: local(&control),
             },
         };
-        let control_token = chance.text(32);
+        let control_token = chance.password();
         let world = Arc::new(World {
             clock,
             chance,

@@ -61,10 +61,12 @@ fn judge_certificate(jwt: &Jwt<'_>, own: &str, at: &Circumstances<'_>) -> Result
     }
     judge_time(jwt, at.now)?;
 
+    // MSAL for Python pads the thumbprint, which RFC 7515 §2 does not; the service takes both.
     let thumbprint = jwt
         .head("x5t#S256")
         .or_else(|| jwt.head("x5t"))
-        .unwrap_or_default();
+        .unwrap_or_default()
+        .trim_end_matches('=');
     let registered = at.application.certificates.values().find(|certificate| {
         let der = certificate.octets();
         thumbprint == digest::x5t_s256(&der) || thumbprint == digest::x5t(&der)

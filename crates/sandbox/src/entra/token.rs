@@ -8,6 +8,7 @@ use uuid::{Uuid, uuid};
 
 use super::assertion::{self, Circumstances};
 use super::failure::{self, Failure};
+use crate::canary::TOKEN_MARK;
 use crate::chance::Chance;
 use crate::state::view::View;
 
@@ -335,7 +336,7 @@ fn claims_v1(
     let mut claims = json!({
         "aud": audience,
         "iss": issuer,
-        "aio": chance.text(48),
+        "aio": format!("{TOKEN_MARK}.{}", chance.text(36)),
         "app_displayname": name,
         "appid": subject.app_id,
         "appidacr": acr(subject.proof),
@@ -380,7 +381,7 @@ fn claims_v2(
     let mut claims = json!({
         "aud": audience,
         "iss": format!("{authority}/{}/v2.0", tenant.id),
-        "aio": chance.text(48),
+        "aio": format!("{TOKEN_MARK}.{}", chance.text(36)),
         "azp": subject.app_id,
         "azpacr": acr(subject.proof),
         "oid": subject.principal_id,
@@ -424,7 +425,7 @@ pub(crate) fn delegated_claims(
     let mut claims = json!({
         "aud": audience,
         "iss": issuer,
-        "aio": chance.text(48),
+        "aio": format!("{TOKEN_MARK}.{}", chance.text(36)),
         "amr": ["pwd", "mfa"],
         "appid": client,
         "appidacr": "0",

@@ -75,7 +75,7 @@ impl std::fmt::Debug for MadeClient {
 /// Makes the tenant of `preset`.
 pub(crate) fn make(preset: Preset, chance: &Chance, now: Timestamp) -> (Tenant, Made) {
     let mut tenant = fresh(chance);
-    let admin_password = chance.text(18);
+    let admin_password = chance.password();
     let admin_user = format!("admin@{DOMAIN}");
     let admin_id = chance.guid();
     tenant.users.insert(
