@@ -37,7 +37,17 @@ pub(crate) fn overlay(
     let mut layer = Table::default();
     for (name, value) in named {
         match find(name) {
-            None => warnings.push(unknown(name, &hidden_source(sources, name))),
+            None => {
+                // A name that resembles no setting belongs to somebody else.
+                if let Some(near) = resembles(name) {
+                    let place = hidden_source(sources, name);
+                    let title = format!("unknown variable `{name}`");
+                    warnings.push(
+                        Complaint::at(&place, title, "has no effect")
+                            .help(format!("did you mean `{near}`?")),
+                    );
+                }
+            }
             Some((key, _)) if key.kind == Kind::Variable && !key.kind.takes(value) => {
                 // Most likely the secret itself: the value is not shown.
                 let place = hidden_source(sources, name);
@@ -383,21 +393,17 @@ fn sections(path: &str) -> bool {
     reference::key(path).is_none() && reference::section(&format!("{path}[]")).is_some()
 }
 
-fn unknown(name: &str, place: &Place) -> Complaint {
-    let plain: String = name
+/// The variable that a mistyped name most likely means.
+fn resembles(name: &str) -> Option<String> {
+    let parts = name
         .split('_')
-        .map(|part| if number(part) { "N" } else { part })
-        .collect::<Vec<_>>()
-        .join("_");
+        .map(|part| if number(part) { "N" } else { part });
+    let plain = parts.collect::<Vec<_>>().join("_");
     let names: Vec<String> = reference::KEYS
         .iter()
         .map(|key| reference::variable(key.path))
         .collect();
-    let complaint = Complaint::at(place, format!("unknown variable `{name}`"), "has no effect");
-    match suggest::nearest(&plain, names.iter().map(String::as_str)) {
-        Some(near) => complaint.help(format!("did you mean `{near}`?")),
-        None => complaint,
-    }
+    suggest::nearest(&plain, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 fn number(part: &str) -> bool {

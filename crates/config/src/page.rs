@@ -31,8 +31,8 @@ every value with its origin, `sendas config schema` prints the JSON schema.
 
 Every setting can be overridden: its variable is `SENDAS_`, then its path in capitals, joined
 with `_`, with the number of the list element (from 0) after the name of a list. A list of
-values is written with commas, or as a TOML list when it starts with `[`. An unknown
-`SENDAS_…` variable is a warning.
+values is written with commas, or as a TOML list when it starts with `[`. A `SENDAS_…` variable
+that is no setting but resembles one is a warning.
 
 ```sh
 SENDAS_PRINCIPAL_0_TENANT=contoso.onmicrosoft.com

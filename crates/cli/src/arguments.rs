@@ -1,0 +1,81 @@
+//! The command line: what may be written, and the help about it.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::commands::{completions, config, sandbox, token};
+
+/// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sendas",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    before_help = "\
+Examples:
+  sendas demo                                      see the whole chain work, without a tenant
+  sendas send -f noreply@contoso.com boss@contoso.com < message.eml
+  sendas probe --mailbox noreply@contoso.com       why is it refused?
+  sendas token inspect                             what the token says, and what is wrong in it",
+    after_help = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 4 authentication needed,
+75 failed for now (send)."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Read this configuration file instead of looking for one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Tell more on standard error; twice for the details of every step. Never a secret.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tokens: get one, see what one says.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// A stand-in for Microsoft on this machine: Entra ID and SMTP submission.
+    #[command(subcommand)]
+    Sandbox(sandbox::Command),
+    /// The configuration: check it, show it, describe it.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Print a completion script for a shell.
+    Completions(completions::Completions),
+}
+
+/// Order of a help page: what it is, examples, usage, options.
+const TEMPLATE: &str = "\
+{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+/// The whole command line, with the same order in every help page.
+pub(crate) fn command() -> clap::Command {
+    ordered(Arguments::command())
+}
+
+fn ordered(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    names
+        .into_iter()
+        .fold(command.help_template(TEMPLATE), |command, name| {
+            command.mut_subcommand(name, ordered)
+        })
+}

@@ -1,0 +1,85 @@
+//! What the program finds around it, read once: environment, folders, terminals.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use sendas_config::Search;
+use sendas_entra::Environment;
+
+/// The environment of one run.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// Variables that are UTF-8; values are never printed.
+    pub(crate) environment: Environment,
+    /// Name and value of the variables that hold settings.
+    settings: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// Reads the process environment.
+    pub(crate) fn read() -> Self {
+        let all: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let settings = all
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
+            .filter(|(name, _)| name.starts_with("SENDAS_") || name.starts_with("AZURE_"))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            environment: all.into_iter().collect(),
+            settings,
+        }
+    }
+
+    /// Where the configuration is looked for.
+    pub(crate) fn search(&self, option: Option<PathBuf>) -> Search {
+        Search {
+            option,
+            variable: self.environment.get("SENDAS_CONFIG").map(PathBuf::from),
+            usual: self.usual_files(),
+            variables: self.settings.clone(),
+        }
+    }
+
+    /// The user's configuration file, then the system's.
+    fn usual_files(&self) -> Vec<PathBuf> {
+        let folder = if cfg!(windows) {
+            self.environment.get("APPDATA").map(PathBuf::from)
+        } else {
+            // A relative XDG_CONFIG_HOME is to be ignored (XDG base directory specification).
+            self.environment
+                .get("XDG_CONFIG_HOME")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .or_else(|| {
+                    self.environment
+                        .get("HOME")
+                        .map(|home| PathBuf::from(home).join(".config"))
+                })
+        };
+        let system = if cfg!(windows) {
+            self.environment
+                .get("ProgramData")
+                .map(|data| PathBuf::from(data).join("sendas"))
+        } else {
+            Some(PathBuf::from("/etc/sendas"))
+        };
+        folder
+            .map(|folder| folder.join("sendas"))
+            .into_iter()
+            .chain(system)
+            .map(|folder| folder.join("sendas.toml"))
+            .collect()
+    }
+}
+
+/// Says whether somebody sits at standard input.
+pub(crate) fn stdin_is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Says whether somebody sits at standard output.
+pub(crate) fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}

@@ -1,0 +1,200 @@
+//! How something that did not work is told.
+//!
+//! Always in the same order: what did not happen, to which message or mailbox; the service's
+//! own words; the likely cause first; how to mend it; one command. For people on standard
+//! error, for programs (`--json`) on standard output too.
+
+mod text;
+pub(crate) mod token;
+
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::output;
+
+/// Who must act, in one word for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The call was wrong.
+    Usage,
+    /// The configuration is wrong.
+    Configuration,
+    /// The principal could not prove itself, or may not do this.
+    Identity,
+    /// The message cannot be sent as it is.
+    Message,
+    /// The service refused.
+    Service,
+    /// The service was not reached.
+    Network,
+    /// This machine would not: files, memory, processes.
+    Machine,
+}
+
+/// One thing that did not work.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    pub(crate) exit: Exit,
+    /// What did not happen, to which message or mailbox; one sentence without a full stop.
+    pub(crate) what: String,
+    /// Who said what, word for word.
+    pub(crate) quote: Option<Quote>,
+    /// Causes, the most likely first.
+    pub(crate) causes: Vec<Cause>,
+    /// What was seen that speaks for the first cause.
+    pub(crate) evidence: Vec<String>,
+    /// Whether the same call may succeed later without a change.
+    pub(crate) temporary: Option<bool>,
+    /// One command to try.
+    pub(crate) command: Option<String>,
+}
+
+/// Words of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Quote {
+    pub(crate) who: &'static str,
+    pub(crate) text: String,
+}
+
+/// A cause and what mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) cause: String,
+    pub(crate) fix: Option<String>,
+}
+
+/// The answer of a command that may fail.
+pub(crate) type Outcome = Result<Exit, Box<Failure>>;
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Identity => "identity",
+            Self::Message => "message",
+            Self::Service => "service",
+            Self::Network => "network",
+            Self::Machine => "machine",
+        }
+    }
+}
+
+impl Failure {
+    /// Starts a report.
+    pub(crate) fn new(kind: Kind, exit: Exit, what: impl Into<String>) -> Self {
+        Self {
+            kind,
+            exit,
+            what: what.into(),
+            quote: None,
+            causes: Vec::new(),
+            evidence: Vec::new(),
+            temporary: None,
+            command: None,
+        }
+    }
+
+    /// A call that was wrong.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, Exit::Usage, what)
+    }
+
+    /// A configuration that is wrong.
+    pub(crate) fn configuration(what: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration, Exit::Usage, what)
+    }
+
+    /// Something this machine would not do.
+    pub(crate) fn machine(what: impl Into<String>, error: &std::io::Error) -> Self {
+        Self::new(Kind::Machine, Exit::Failed, what).cause(error.to_string(), None)
+    }
+
+    /// Something this machine would not do, in the words of a library.
+    pub(crate) fn machine_trouble(what: impl Into<String>, trouble: impl Into<String>) -> Self {
+        Self::new(Kind::Machine, Exit::Failed, what).cause(trouble, None)
+    }
+
+    /// Adds a cause behind those already there.
+    pub(crate) fn cause(mut self, cause: impl Into<String>, fix: Option<String>) -> Self {
+        self.causes.push(Cause {
+            cause: cause.into(),
+            fix,
+        });
+        self
+    }
+
+    /// Adds something that was seen.
+    pub(crate) fn evidence(mut self, evidence: impl Into<String>) -> Self {
+        self.evidence.push(evidence.into());
+        self
+    }
+
+    /// Quotes a service.
+    pub(crate) fn quote(mut self, who: &'static str, text: impl Into<String>) -> Self {
+        self.quote = Some(Quote {
+            who,
+            text: text.into(),
+        });
+        self
+    }
+
+    /// Says whether waiting helps.
+    pub(crate) fn temporary(mut self, temporary: bool) -> Self {
+        self.temporary = Some(temporary);
+        self
+    }
+
+    /// Names one command to try.
+    pub(crate) fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = Some(command.into());
+        self
+    }
+
+    /// Tells it: text on standard error, and JSON on standard output when `json`.
+    pub(crate) fn tell(&self, json: bool) -> Exit {
+        output::say(&text::render(self, output::talk_has_colour()));
+        if json {
+            drop(output::json(
+                &json!({ "ok": false, "error": self.to_json() }),
+            ));
+        }
+        self.exit
+    }
+
+    /// The report for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "kind": self.kind.word(),
+            "exit_code": self.exit.code(),
+            "what": self.what,
+            "service": self.quote.as_ref().map(|quote| json!({
+                "name": quote.who,
+                "text": quote.text,
+            })),
+            "causes": self.causes.iter().map(|cause| json!({
+                "cause": cause.cause,
+                "fix": cause.fix,
+            })).collect::<Vec<_>>(),
+            "evidence": self.evidence,
+            "temporary": self.temporary,
+            "command": self.command,
+        })
+    }
+}
+
+/// Turns an error and its sources into one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}

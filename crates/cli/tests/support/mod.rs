@@ -1,0 +1,141 @@
+//! What the tests of the command share: a home of its own for each, and tidy output.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its case must fail"
+)]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::path::Path;
+
+use sendas_sandbox::Running;
+use sendas_testkit::process::Program;
+
+/// An empty home folder, in which a command finds no configuration.
+pub(crate) struct Home(tempfile::TempDir);
+
+impl Home {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Its path; commands run in it.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The command with these arguments, at home here.
+    pub(crate) fn sendas<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_sendas"))
+            .clean_env()
+            .env("HOME", self.path())
+            .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("COLUMNS", "100")
+            .env("NO_COLOR", "1")
+            .folder(self.path())
+            .args(arguments)
+    }
+}
+
+/// Writes what differs from run to run as words in brackets.
+pub(crate) fn tidy(text: &str, home: &Home, sandbox: Option<&Running>) -> String {
+    let mut text = text.replace(home.path().to_str().unwrap(), "HOME");
+    if let Some(sandbox) = sandbox {
+        text = text.replace(sandbox.folder().to_str().unwrap(), "SANDBOX");
+        let details = sandbox.details();
+        for (place, word) in [
+            (&details.authority, "[authority]"),
+            (&details.graph, "[graph]"),
+            (&details.exchange_admin, "[exchange-admin]"),
+            (&details.control.url, "[control]"),
+        ] {
+            text = text.replace(place.as_str(), word);
+        }
+        text = text.replace(
+            &format!("localhost:{}", details.smtp.port),
+            "localhost:[smtp]",
+        );
+        text = text.replace(
+            &format!("127.0.0.1:{}", details.smtp.port),
+            "127.0.0.1:[smtp]",
+        );
+    }
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+        + if text.ends_with('\n') { "\n" } else { "" }
+}
+
+/// Replaces times, and what nobody foresees, in one line.
+fn line(line: &str) -> String {
+    if let Some((value, origin)) = line.split_once("  # ") {
+        // The column depends on the length of paths.
+        return format!("{}  # {}", value.trim_end(), origin.trim_start());
+    }
+    if let Some((before, rest)) = line.split_once("the token expired ") {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        return format!("{}the token expired [seconds]{rest}", times(before));
+    }
+    let mut line = line.to_owned();
+    for name in ["trace id ", "Trace ID: ", "Correlation ID: "] {
+        if let Some(at) = line.find(name) {
+            let start = at + name.len();
+            line.replace_range(start..start + 36, "[id]");
+        }
+    }
+    let line = line.as_str();
+    for opaque in ["aio", "uti", "rh", "xms_ftd", "kid", "x5t"] {
+        for head in [format!("{opaque:<16} "), format!("    \"{opaque}\": ")] {
+            if line.starts_with(&head) {
+                return format!("{head}[opaque]");
+            }
+        }
+    }
+    for time in ["exp", "iat", "nbf"] {
+        let head = format!("    \"{time}\": ");
+        if line.starts_with(&head) {
+            return format!("{head}[time],");
+        }
+    }
+    times(line)
+}
+
+/// Replaces times.
+fn times(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find("202") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = stamp(rest);
+        out.push_str(if length.is_some() { "[time]" } else { "202" });
+        rest = &rest[length.unwrap_or(3)..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The length of a time like `2026-11-23T04:42:56.123Z` at the start of a text.
+fn stamp(text: &str) -> Option<usize> {
+    let shape = "dddd-dd-ddTdd:dd:dd";
+    let fits = text.len() >= shape.len()
+        && text
+            .bytes()
+            .zip(shape.bytes())
+            .all(|(found, wanted)| match wanted {
+                b'd' => found.is_ascii_digit(),
+                b'T' => matches!(found, b'T' | b' '),
+                wanted => found == wanted,
+            });
+    if !fits {
+        return None;
+    }
+    let tail = text[shape.len()..]
+        .bytes()
+        .take_while(|b| b.is_ascii_digit() || *b == b'.')
+        .count();
+    let zone = usize::from(text[shape.len() + tail..].starts_with('Z'));
+    Some(shape.len() + tail + zone)
+}
