@@ -251,3 +251,6 @@ fn not_pem(place: &str, error: &rustls_pki_types::pem::Error) -> CredentialError
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -309,3 +309,6 @@ fn same_resource(audience: &str, resource: &str) -> bool {
     };
     plain(audience) == plain(resource)
 }
+
+#[cfg(test)]
+mod tests;
