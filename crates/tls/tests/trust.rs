@@ -1,5 +1,7 @@
 //! Whom a policy believes: handshakes in memory against certificates made for the test.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 use std::sync::Arc;
 

@@ -176,7 +176,7 @@ fn what_is_no_grant_is_not_understood() {
     assert!(matches!(html, Err(Unusable::NotUnderstood { .. })));
     let disguised = ask(
         200,
-        &json!({"error": "invalid_client", "error_codes": [7000215]}),
+        &json!({"error": "invalid_client", "error_codes": [7_000_215]}),
     );
     assert!(matches!(disguised, Err(Unusable::Refused(_))));
 }
@@ -266,13 +266,13 @@ fn temporary_is_decided_by_status_error_and_codes() {
     for (status, body, temporary) in [
         (429, json!({}), true),
         (500, json!({}), true),
-        (503, json!({"error_codes": [7000215]}), true),
+        (503, json!({"error_codes": [7_000_215]}), true),
         (400, json!({"error_codes": [90033]}), true),
         (400, json!({"error_codes": ["90024"]}), true),
         (400, json!({"error": "temporarily_unavailable"}), true),
         (
             400,
-            json!({"error": "temporarily_unavailable", "error_codes": [7000222]}),
+            json!({"error": "temporarily_unavailable", "error_codes": [7_000_222]}),
             false,
         ),
         (

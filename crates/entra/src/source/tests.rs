@@ -38,7 +38,7 @@ impl Fetch for Arc<Script> {
         generation: Generation,
         asked: Moment,
     ) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send>> {
-        let script = Arc::clone(self);
+        let script = Self::clone(self);
         script.asked.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             script.gate.acquire().await.unwrap().forget();
