@@ -1,0 +1,2 @@
+-- There is nothing before version 1.
+SELECT 1;
