@@ -1,7 +1,6 @@
 //! The only file calls for bodies, behind a seam that tests can fail, tear and forget.
 //!
-//! The index is SQLite's own file and does not pass here; see `docs/reference/spool.md`
-//! of the crate's own notes in [`crate`] for what is tested how.
+//! The index is SQLite's own file and does not pass here; see [`crate`] for what is tested how.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -28,7 +27,7 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the operating system reports them.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// Opens a file for reading.
+    /// Opens a file for reading and syncing.
     ///
     /// # Errors
     /// As the operating system reports them.
@@ -112,7 +111,15 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile(File::open(path)?)))
+        // Windows syncs only what may be written.
+        let file = private().read(true).open(path).or_else(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                File::open(path)
+            } else {
+                Err(error)
+            }
+        })?;
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -124,7 +124,9 @@ pub enum OpenError {
     #[error("{path} is a database, but not a spool of this program", path = .0.display())]
     NotASpool(PathBuf),
     /// A program more than one version newer has written it.
-    #[error("the spool has version {found}; this program knows {known} and can come back from {known} + 1 only")]
+    #[error(
+        "the spool has version {found}; this program knows {known} and can come back from {known} + 1 only"
+    )]
     TooNew {
         /// The spool's version.
         found: i64,

@@ -100,7 +100,12 @@ mod tests {
             State::Removed,
             9,
         );
-        check(&[(R::Accepted, 0), (R::Removed, 0)], None, State::Settled, 7);
+        check(
+            &[(R::Accepted, 0), (R::Removed, 0)],
+            None,
+            State::Settled,
+            7,
+        );
         check(
             &[(R::Accepted, 0), (R::Refused, 0)],
             Some(9),

@@ -74,6 +74,9 @@ pub const BUSY_WAIT_MS: u64 = 10_000;
 /// Milliseconds the integrity check may take before the spool opens; it is finished later on demand.
 pub const START_CHECK_MS: u64 = 1000;
 
+/// Damaged messages an integrity check names; all are set aside.
+pub const FINDINGS_MAX: usize = 1000;
+
 /// Kibibytes of index pages the writer keeps in memory.
 pub const WRITER_CACHE_KIB: i64 = 16 * 1024;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use sendas_envelope::{Body, EnvelopeId, Mailbox, Recipient, Return, ReversePath, Status};
+use sendas_envelope::{Body, EnvelopeId, Recipient, Return, Status};
 
 use crate::id::MessageId;
 
@@ -126,15 +126,15 @@ pub struct Summary {
     pub id: MessageId,
     /// Where it stands.
     pub state: State,
-    /// The mailbox it is delivered through.
-    pub mailbox: Mailbox,
+    /// The mailbox it is delivered through, in lower case.
+    pub mailbox: String,
     /// The next attempt, the lease's end, the automatic release or the end of the undo window,
     /// by state; `None` where nothing will happen by itself.
     pub due: Option<Timestamp>,
     /// Why it waits, is held or has failed: the relay's word; empty before the first attempt.
     pub reason: String,
-    /// Where failure notices go.
-    pub reverse_path: ReversePath,
+    /// Where failure notices go; empty for the null reverse-path.
+    pub sender: String,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// Octets of the body.
@@ -155,8 +155,10 @@ pub struct Summary {
     pub envelope_id: Option<EnvelopeId>,
     /// What the relay keeps with the message; opaque here.
     pub memo: String,
-    /// Every recipient, in the order of the envelope.
+    /// Every recipient that can be read, in the order of the envelope.
     pub deliveries: Vec<Delivery>,
+    /// What is wrong with the record, where it does not match its checksums.
+    pub damage: Option<String>,
 }
 
 /// One recipient and its fate so far.

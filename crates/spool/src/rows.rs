@@ -1,8 +1,11 @@
 //! Rows of the index in and out, each with its seal.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row};
 
+use crate::error::SpoolError;
 use crate::form::{self, FormError};
+use crate::id::MessageId;
 use crate::message::{RecipientState, State};
 use crate::record::Digest;
 use crate::seal::{Seal, Sealer};
@@ -55,6 +58,17 @@ pub(crate) enum RowError {
     Missing,
     #[error("{0}")]
     Damaged(String),
+}
+
+impl RowError {
+    /// The error as callers see it.
+    pub(crate) fn into_error(self, id: MessageId) -> SpoolError {
+        match self {
+            Self::Index(error) => SpoolError::from_index(error),
+            Self::Missing => SpoolError::NotFound(id),
+            Self::Damaged(what) => SpoolError::Damaged { id, what },
+        }
+    }
 }
 
 impl From<FormError> for RowError {
@@ -149,6 +163,49 @@ impl MessageRow {
         Ok((row.get(1)?, row.get(16)?, row.get(19)?, message))
     }
 
+    /// A row of [`MESSAGE_COLUMNS`] for display: whatever can be read of it, and what is wrong.
+    pub(crate) fn read_leniently(row: &Row<'_>) -> rusqlite::Result<(Self, Option<String>)> {
+        match Self::read(row) {
+            Ok(message) => return Ok((message, None)),
+            Err(RowError::Index(e)) => return Err(e),
+            Err(RowError::Missing | RowError::Damaged(_)) => {}
+        }
+        let number = |at: usize| match row.get_ref(at) {
+            Ok(ValueRef::Integer(n)) => Some(n),
+            _ => None,
+        };
+        let octets = |at: usize| match row.get_ref(at) {
+            Ok(ValueRef::Text(o) | ValueRef::Blob(o)) => o.to_vec(),
+            _ => Vec::new(),
+        };
+        let text = |at: usize| String::from_utf8_lossy(&octets(at)).into_owned();
+        let message = Self {
+            id: number(0).unwrap_or_default(),
+            state: State::Damaged,
+            mailbox: text(2),
+            due: crate::fate::NEVER,
+            reason: text(4),
+            sender: text(5),
+            accepted_at: number(6).unwrap_or_default(),
+            octets: number(7).unwrap_or_default(),
+            recipients: number(8).unwrap_or_default(),
+            attempts: number(9).unwrap_or_default(),
+            fence: number(10).unwrap_or_default(),
+            seat: None,
+            started_at: None,
+            segment: number(13),
+            place: number(14).unwrap_or_default(),
+            undo_until: None,
+            digest: octets(16).try_into().unwrap_or_default(),
+            envelope: text(17),
+            memo: text(18),
+        };
+        Ok((
+            message,
+            Some("its record does not match its checksum".to_owned()),
+        ))
+    }
+
     /// The message with this id.
     pub(crate) fn load(index: &Connection, id: i64) -> Result<Self, RowError> {
         let mut statement = index.prepare_cached(
@@ -231,7 +288,10 @@ impl RecipientRow {
     }
 
     /// All recipients of a message, in order; damaged when one is missing or does not match.
-    pub(crate) fn load_all(index: &Connection, message: &MessageRow) -> Result<Vec<Self>, RowError> {
+    pub(crate) fn load_all(
+        index: &Connection,
+        message: &MessageRow,
+    ) -> Result<Vec<Self>, RowError> {
         let (rows, trouble) = Self::load_what_is_there(index, message.id)?;
         if let Some(what) = trouble {
             return Err(RowError::Damaged(what));

@@ -137,8 +137,7 @@ fn migrate(
     let step = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let id: i32 = step.pragma_query_value(None, "application_id", |r| r.get(0))?;
     let found = version(&step)?;
-    let tables: i64 =
-        step.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
+    let tables: i64 = step.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
     if id != APPLICATION_ID && (tables > 0 || id != 0) {
         return Err(OpenError::NotASpool(path.to_owned()));
     }

@@ -74,10 +74,7 @@ pub struct Claim {
 impl Claim {
     /// The due recipients with their places in the whole envelope.
     pub fn recipients(&self) -> impl Iterator<Item = (u32, &Recipient)> {
-        self.numbers
-            .iter()
-            .copied()
-            .zip(self.envelope.recipients())
+        self.numbers.iter().copied().zip(self.envelope.recipients())
     }
 }
 

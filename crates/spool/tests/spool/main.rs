@@ -1,0 +1,8 @@
+//! The spool through its public door, on real files in fresh folders.
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test may fail the test"
+)]
+
+mod life;
+mod support;
