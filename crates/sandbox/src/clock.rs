@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 /// Tells the sandbox's time, which may run ahead of the machine's.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     ahead_ms: AtomicI64,
+    moved: Notify,
 }
 
 impl Clock {
@@ -29,7 +31,24 @@ impl Clock {
             .saturating_add(by_ms)
             .min(crate::limits::CLOCK_AHEAD_MS_MAX);
         self.ahead_ms.store(moved, Ordering::Relaxed);
+        self.moved.notify_waiters();
         self.now()
+    }
+
+    /// Waits until `by` has passed on this clock, which may be moved meanwhile.
+    pub(crate) async fn sleep(&self, by: Duration) {
+        let until = self.now().checked_add(by).unwrap_or(Timestamp::MAX);
+        loop {
+            let moved = self.moved.notified();
+            let left = until.duration_since(self.now());
+            if !left.is_positive() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.unsigned_abs()) => {}
+                () = moved => {}
+            }
+        }
     }
 
     /// How far the sandbox's time is ahead of the machine's.

@@ -35,6 +35,7 @@ mod mailroom;
 pub mod mark;
 mod sandbox;
 mod scenario;
+mod smtp;
 pub mod state;
 mod world;
 

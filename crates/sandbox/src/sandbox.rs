@@ -28,7 +28,7 @@ use crate::state::history::History;
 use crate::state::preset::{self, Preset};
 use crate::state::{PatchError, Tenant};
 use crate::world::{Places, World};
-use crate::{control, entra, limits};
+use crate::{control, entra, limits, smtp};
 
 /// Which ports a sandbox listens on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Sandbox {
                 listen("the Exchange admin interface", 0).await?,
             ))
         };
-        let smtp = listen("SMTP submission", 587).await?;
+        let smtp_listener = listen("SMTP submission", 587).await?;
         let control = listen("the control interface", 0).await?;
         let local = |listener: &TcpListener| {
             listener
@@ -163,7 +163,7 @@ impl Sandbox {
                 graph: here(graph),
                 exchange_admin: here(exchange_admin),
                 smtp_host: "localhost".into(),
-                smtp: local(&smtp),
+                smtp: local(&smtp_listener),
                 control: local(&control),
             },
             None => Places {
@@ -171,7 +171,7 @@ impl Sandbox {
                 graph: "https://graph.microsoft.com".into(),
                 exchange_admin: "https://outlook.office365.com".into(),
                 smtp_host: "smtp.office365.com".into(),
-                smtp: local(&smtp),
+                smtp: local(&smtp_listener),
                 control: local(&control),
             },
         };
@@ -182,6 +182,7 @@ impl Sandbox {
             faults: Faults::default(),
             journal: Journal::default(),
             mailroom: Mailroom::new(folder.join("messages")),
+            quotas: Arc::default(),
             key,
             places,
             made,
@@ -224,7 +225,9 @@ impl Sandbox {
                 https(authority, Serves::ByHost);
             }
         }
-        drop(smtp);
+        world
+            .tasks
+            .spawn(smtp::serve(Arc::clone(&world), smtp_listener, certs.smtp));
         world
             .tasks
             .spawn(control::serve(Arc::clone(&world), control));

@@ -17,6 +17,7 @@ use crate::entra::keys::PendingKey;
 use crate::faults::Faults;
 use crate::journal::{Channel, Entry, Journal};
 use crate::mailroom::Mailroom;
+use crate::smtp::quota::Quotas;
 use crate::state::history::History;
 use crate::state::preset::Made;
 use crate::state::view::View;
@@ -41,6 +42,7 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     pub(crate) mailroom: Mailroom,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) key: PendingKey,
     pub(crate) places: Places,
     pub(crate) made: Made,

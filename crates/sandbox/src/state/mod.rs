@@ -11,7 +11,7 @@ mod merge;
 pub(crate) mod preset;
 pub(crate) mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -102,8 +102,10 @@ pub struct Behaviour {
     pub tls_too_old: bool,
     /// Seconds a token lives, 3599 unless set.
     pub token_life_s: TokenLife,
-    /// Ask for limits: sends at once, messages a minute, recipients a day, recipients of a message.
+    /// Whether the service's limits are kept: sends at once, messages a minute, recipients a day.
     pub limits: Limits,
+    /// EHLO keywords that are left out, for example `CHUNKING`.
+    pub ehlo_without: BTreeSet<String>,
 }
 
 /// What the classic path answers when the mailbox permission is missing.

@@ -127,6 +127,18 @@ impl View {
             .get(&object_id)
     }
 
+    /// Whether Exchange holds a client id under some object id.
+    pub(crate) fn is_registered_elsewhere(&self, app_id: Uuid) -> bool {
+        let principals = &self
+            .acting
+            .on(Kind::ExchangePrincipal)
+            .exchange
+            .service_principals;
+        principals
+            .values()
+            .any(|principal| principal.app_id == app_id)
+    }
+
     /// The mailbox with this address or alias.
     pub(crate) fn mailbox(&self, address: &str) -> Option<Found<'_>> {
         let address = address.to_lowercase();

@@ -3,3 +3,4 @@
 mod control;
 mod entra;
 mod https;
+mod smtp;
