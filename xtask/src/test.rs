@@ -32,7 +32,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
         doctests(workspace, &kept, &mut told)
     });
     steps.step("documentation", || {
-        Run::cargo(["doc", "--locked", "--no-deps"])
+        Run::cargo(["doc", "--locked", "--no-deps", "--document-private-items"])
             .args(ALL)
             .env("RUSTDOCFLAGS", "-D warnings")
             .folder(&workspace.root)
