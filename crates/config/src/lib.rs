@@ -1,6 +1,6 @@
 //! File and environment to typed settings.
 //!
-//! Owns: the table of every setting ([`reference`]), the files and variables they come from,
+//! Owns: the table of every setting ([`mod@reference`]), the files and variables they come from,
 //! the complaints about them, the reference page and the JSON schema made of the table, and
 //! the mailbox rule.
 //! Must not know: what the settings are used for. It reads the files it is told to look for,

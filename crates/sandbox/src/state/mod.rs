@@ -1,7 +1,7 @@
 //! The tenant: what an organisation has in Entra ID and in Exchange Online, as one document.
 //!
-//! Pure data and pure functions. A change makes a new document; [`history`] decides from when
-//! each kind of change acts; [`view`] answers questions about what acts now.
+//! Pure data and pure functions. A change makes a new document; `history` decides from when
+//! each kind of change acts; `view` answers questions about what acts now.
 
 pub mod directory;
 pub mod exchange;

@@ -6,7 +6,7 @@ use crate::command::{ClientName, CommandError};
 use crate::parameter::{MailCommand, RcptCommand};
 use crate::sasl::Response;
 
-/// What the client has done. Variants marked *reply due* wait for [`Session::reply`].
+/// What the client has done. Variants marked *reply due* wait for [`Session::reply`](super::Session::reply).
 #[derive(Debug)]
 pub enum Event {
     /// EHLO or HELO; reply due. A positive reply ends any open transaction.
@@ -17,7 +17,7 @@ pub enum Event {
         name: ClientName,
     },
     /// STARTTLS with nothing behind it; reply due. After `220` the shell writes the output,
-    /// shakes hands and calls [`Session::secured`].
+    /// shakes hands and calls [`Session::secured`](super::Session::secured).
     StartTls,
     /// AUTH; reply due: `235`, `334` for a challenge, or a refusal.
     Auth {
@@ -75,7 +75,7 @@ pub enum Violation {
     /// A command line with a bare CR, a bare LF or a NUL. Fatal: peers disagree on where such a
     /// line ends.
     BareLineEnd,
-    /// A body with a bare CR, bare LF or NUL under [`LineEndings::Strict`]. Fatal in DATA, where
+    /// A body with a bare CR, bare LF or NUL under [`LineEndings::Strict`](crate::data::LineEndings::Strict). Fatal in DATA, where
     /// the end of the message is then unknown; in BDAT only the transaction has failed.
     BareLineEndInBody {
         /// Whether it came by DATA.
