@@ -84,7 +84,10 @@ pub const REFUSED_COOL_DOWN_S_MAX: u64 = 900;
 /// Seconds a token must have been in use so that its refusal counts as the first one again.
 pub const REFUSED_FRESH_S: u64 = 600;
 
-/// Minutes a clock may be wrong before a claim about time is called wrong (reliability D14).
+/// Seconds after a login during which the refusal of the same token is blamed on the mailbox.
+pub const ACCEPTED_LATELY_S: u64 = 600;
+
+/// Seconds a clock may be wrong before a claim about time is called wrong (reliability D14).
 pub const CLOCK_SKEW_S: i64 = 300;
 
 const _: () = assert!(REFRESH_AHEAD_S > TOKEN_LEFT_S_MIN);

@@ -7,8 +7,9 @@ use aws_lc_rs::digest::{self, Digest, SHA256};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::{
-    COOL_DOWN_PERMANENT_S, COOL_DOWN_S_FIRST, COOL_DOWN_S_MAX, COOL_DOWN_YOUNG_CREDENTIAL_S,
-    REFUSED_COOL_DOWN_S_FIRST, REFUSED_COOL_DOWN_S_MAX, REFUSED_FRESH_S, TOKEN_LEFT_S_MIN,
+    ACCEPTED_LATELY_S, COOL_DOWN_PERMANENT_S, COOL_DOWN_S_FIRST, COOL_DOWN_S_MAX,
+    COOL_DOWN_YOUNG_CREDENTIAL_S, REFUSED_COOL_DOWN_S_FIRST, REFUSED_COOL_DOWN_S_MAX,
+    REFUSED_FRESH_S, TOKEN_LEFT_S_MIN,
 };
 use crate::{Generation, Moment, Token, TokenError};
 
@@ -22,6 +23,7 @@ pub(crate) struct Slot {
     failures: u32,
     refusals: u32,
     refused_text: Option<Digest>,
+    accepted: Option<(Generation, Duration)>,
     chance: Chance,
 }
 
@@ -78,6 +80,7 @@ impl Slot {
             failures: 0,
             refusals: 0,
             refused_text: None,
+            accepted: None,
             chance: Chance(seed),
         }
     }
@@ -165,8 +168,15 @@ impl Slot {
     /// The service refused the token of this generation.
     ///
     /// The first refusal lets the next call fetch at once; fresh tokens that are refused one after
-    /// another bring a growing pause, because the cause is then not the token.
+    /// another bring a growing pause, because the cause is then not the token. A token that has
+    /// logged in lately stays: the mailbox is at fault.
     pub(crate) fn refuse(&mut self, generation: Generation, now: Moment) {
+        let lately = secs(ACCEPTED_LATELY_S);
+        if self.accepted.is_some_and(|(accepted, at)| {
+            accepted == generation && now.steady.saturating_sub(at) < lately
+        }) {
+            return;
+        }
         let Some(held) = self
             .held
             .take_if(|held| held.token.generation() == generation)
@@ -191,6 +201,18 @@ impl Slot {
                 until,
                 reason: Reason::Refused,
             });
+        }
+    }
+
+    /// A login with the token of this generation succeeded.
+    pub(crate) fn accept(&mut self, generation: Generation, now: Moment) {
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.token.generation() == generation)
+        {
+            self.accepted = Some((generation, now.steady));
+            self.refusals = 0;
         }
     }
 

@@ -175,6 +175,11 @@ impl TokenSource for EntraTokenSource {
         let now = self.inner.clock.now();
         self.inner.state().slot.refuse(generation, now);
     }
+
+    fn accepted(&self, generation: Generation) {
+        let now = self.inner.clock.now();
+        self.inner.state().slot.accept(generation, now);
+    }
 }
 
 impl fmt::Debug for EntraTokenSource {

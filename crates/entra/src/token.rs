@@ -37,8 +37,17 @@ pub trait TokenSource: Send + Sync {
     /// A usable token. May be dropped at any point; nothing is lost by it.
     fn token(&self) -> TokenFuture<'_>;
 
-    /// The service refused the token of this generation: it is never handed out again.
+    /// The service refused the token of this generation: it is never handed out again, unless a
+    /// login with it was reported as [`accepted`](Self::accepted) lately.
     fn refused(&self, generation: Generation);
+
+    /// A login with the token of this generation succeeded.
+    ///
+    /// Exchange answers `535` for a bad token and for a bad mailbox alike. A token that has just
+    /// logged in to one mailbox is not at fault when another one is refused.
+    fn accepted(&self, generation: Generation) {
+        let _: Generation = generation;
+    }
 }
 
 impl Token {
@@ -101,9 +110,10 @@ impl fmt::Debug for Token {
     }
 }
 
-/// One given token, handed out until it is refused. It is never renewed.
+/// One given token, handed out until it is refused by the first login. It is never renewed.
 pub struct StaticTokenSource {
     token: Token,
+    accepted: AtomicBool,
     refused: AtomicBool,
 }
 
@@ -125,6 +135,7 @@ impl StaticTokenSource {
             .unwrap_or(Timestamp::MAX);
         Ok(Self {
             token: Token::new(text, expires_at, expires_at, Generation(1)),
+            accepted: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         })
     }
@@ -141,8 +152,14 @@ impl TokenSource for StaticTokenSource {
     }
 
     fn refused(&self, generation: Generation) {
-        if generation == self.token.generation {
+        if generation == self.token.generation && !self.accepted.load(Ordering::Acquire) {
             self.refused.store(true, Ordering::Release);
+        }
+    }
+
+    fn accepted(&self, generation: Generation) {
+        if generation == self.token.generation {
+            self.accepted.store(true, Ordering::Release);
         }
     }
 }

@@ -261,6 +261,31 @@ fn a_refused_token_is_never_handed_out_again() {
 }
 
 #[test]
+fn a_token_that_has_just_logged_in_is_not_blamed_for_a_mailbox() {
+    let mut slot = Slot::new(1);
+    let first = fetch(&mut slot, at(0));
+    slot.accept(first.generation(), at(10));
+    slot.refuse(first.generation(), at(609));
+    assert!(matches!(slot.ask(at(609)), Action::Use(t) if t.generation() == first.generation()));
+    slot.refuse(first.generation(), at(610));
+    assert!(
+        matches!(slot.ask(at(610)), Action::Fetch(_)),
+        "an old login says nothing"
+    );
+}
+
+#[test]
+fn a_login_ends_the_row_of_refusals() {
+    let mut slot = Slot::new(1);
+    let first = fetch(&mut slot, at(0));
+    slot.refuse(first.generation(), at(0));
+    let second = fetch(&mut slot, at(1));
+    slot.accept(second.generation(), at(1));
+    slot.refuse(second.generation(), at(601));
+    fetch(&mut slot, at(601));
+}
+
+#[test]
 fn fresh_tokens_refused_in_a_row_bring_growing_pauses() {
     let mut slot = Slot::new(1);
     let mut now = 0;
