@@ -25,6 +25,9 @@ pub enum ReceiptOutcome {
     Deferred,
     /// No attempt in this form will.
     Refused,
+    /// The connection was lost after the last octet and before the reply: the service may have
+    /// the message, and another attempt may make a duplicate (RFC 1047).
+    Uncertain,
 }
 
 impl Receipt {

@@ -30,11 +30,11 @@ impl Default for DotWriter {
 
 impl DotWriter {
     /// Appends the stuffed form of a piece.
-    pub fn write(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    pub fn write(&mut self, piece: &[u8], out: &mut BytesMut) {
         out.reserve(piece.len() + 2);
         let mut from = 0;
         if self.tail == Tail::LineStart && piece.first() == Some(&b'.') {
-            out.push(b'.');
+            out.extend_from_slice(b".");
         }
         // Only a dot can need stuffing, and dots are rarer than line ends.
         for dot in memchr::memchr_iter(b'.', piece) {
@@ -45,7 +45,7 @@ impl DotWriter {
             };
             if starts_line {
                 out.extend_from_slice(&piece[from..dot]);
-                out.push(b'.');
+                out.extend_from_slice(b".");
                 from = dot;
             }
         }
@@ -60,7 +60,7 @@ impl DotWriter {
     }
 
     /// Appends the end of the message, completing a last line without CRLF first.
-    pub fn finish(self, out: &mut Vec<u8>) {
+    pub fn finish(self, out: &mut BytesMut) {
         out.extend_from_slice(match self.tail {
             Tail::LineStart => b".\r\n",
             Tail::Inside | Tail::Cr => b"\r\n.\r\n",
@@ -239,12 +239,12 @@ mod tests {
     use super::*;
 
     fn stuff(pieces: &[&[u8]]) -> Vec<u8> {
-        let (mut writer, mut out) = (DotWriter::default(), Vec::new());
+        let (mut writer, mut out) = (DotWriter::default(), BytesMut::new());
         for piece in pieces {
             writer.write(piece, &mut out);
         }
         writer.finish(&mut out);
-        out
+        out.to_vec()
     }
 
     /// Body, octets left over, and whether the end was found.

@@ -95,6 +95,7 @@ pub struct Transaction<'e> {
     data: Option<Reply>,
     report: Report,
     is_dirty: bool,
+    is_cut_short: bool,
 }
 
 /// How much leaves before a reply is awaited.
@@ -206,6 +207,7 @@ impl<'e> Transaction<'e> {
                 },
             },
             is_dirty: false,
+            is_cut_short: false,
         })
     }
 
@@ -227,6 +229,11 @@ impl<'e> Transaction<'e> {
     /// Whether the session may hold an open transaction after it.
     pub const fn is_dirty(&self) -> bool {
         self.is_dirty
+    }
+
+    /// Whether the service still waits for octets of a body that will not come.
+    pub const fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// Where the dialogue is: what the next reply belongs to.
@@ -320,7 +327,39 @@ impl<'e> Transaction<'e> {
         true
     }
 
+    /// The service has refused the message before its body was whole: the session must be
+    /// closed, because it waits for octets that will not come.
+    pub fn refused_early(&mut self, reply: Reply) {
+        self.report.end = Some(reply);
+        self.is_cut_short = true;
+        self.end_here();
+    }
+
+    /// The service says `421`: it closes, and whatever has no reply yet gets this one.
+    pub fn closed(&mut self, reply: &Reply) {
+        for missing in self.expected.drain(..) {
+            match missing {
+                Expected::Mail => self.report.mail = Some(reply.clone()),
+                Expected::Rcpt(i) => self.report.recipients[i] = Some(reply.clone()),
+                Expected::Reset | Expected::Data | Expected::End => {}
+            }
+        }
+        self.report.end.get_or_insert_with(|| reply.clone());
+        self.end_here();
+    }
+
+    fn end_here(&mut self) {
+        self.is_dirty = true;
+        self.expected.clear();
+        self.step = Step::Written;
+    }
+
     /// What the service said so far; after [`Action::Done`], everything.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The same, for good.
     pub fn into_report(self) -> Report {
         self.report
     }

@@ -184,11 +184,9 @@ fn frame(framing: Framing, body: &[u8], out: &mut BytesMut) {
     match framing {
         Framing::Chunk => out.extend_from_slice(body),
         Framing::Data => {
-            let mut stuffed = Vec::new();
             let mut writer = DotWriter::default();
-            writer.write(body, &mut stuffed);
-            writer.finish(&mut stuffed);
-            out.extend_from_slice(&stuffed);
+            writer.write(body, out);
+            writer.finish(out);
         }
     }
 }
