@@ -12,8 +12,9 @@ use crate::meaning::{Persistence, Scope};
 pub struct Entry {
     /// The stable name of the cause, `S-…`: the same in CLI, log, API and book.
     pub id: &'static str,
-    /// The replies as the service writes them, the part after `…` left out; each is matched by
-    /// this row and by no earlier one.
+    /// Replies of this family; each is matched by this row and by no earlier one. Hosts, times
+    /// and ids in them are examples, and where the sources give a status alone, the code before
+    /// it or the words behind it are.
     pub samples: &'static [&'static str],
     /// A reply belongs here when one of these matches.
     pub matchers: &'static [Matcher],

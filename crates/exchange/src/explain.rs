@@ -1,20 +1,16 @@
 //! From a reply to its meaning: the catalogue first, then the reply's class.
 
-use std::time::Duration;
-
 use sendas_smtp::Reply;
 use sendas_smtp::client::Stage;
 
 use crate::catalogue;
 use crate::entry::{Cause, Entry, Mark};
 use crate::fix::{Fix, Subjects};
-use crate::meaning::{Persistence, Scope};
+use crate::meaning::{PROBE_EVERY, Persistence, Scope};
 
 mod unlisted;
 
-/// The wait between two probes of what an administrator must change first. Five seconds of
-/// tarpit and one token each are cheap; a change takes up to two hours to act anyway.
-const PROBE_EVERY: Duration = Duration::from_mins(15);
+pub(crate) use unlisted::ALL as UNLISTED;
 
 /// What a reply means.
 #[derive(Clone, Copy, Debug)]

@@ -71,13 +71,13 @@ pub(crate) fn fill(command: &str, subjects: &Subjects<'_>) -> String {
             rest = after;
             continue;
         };
-        match value.filter(|value| !value.is_empty() && !value.chars().any(char::is_control)) {
-            Some(value) => quote(value, &mut out),
-            None => {
-                out.push('<');
-                out.push_str(name);
-                out.push('>');
-            }
+        let is_word = |value: &&str| !value.is_empty() && !value.chars().any(char::is_control);
+        if let Some(value) = value.filter(is_word) {
+            quote(value, &mut out);
+        } else {
+            out.push('<');
+            out.push_str(name);
+            out.push('>');
         }
         rest = behind;
     }

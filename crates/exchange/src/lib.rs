@@ -9,12 +9,19 @@
 //! message: that is the verdict's part, in `sendas-submit`.
 
 pub mod catalogue;
+pub mod diagnosis;
 pub mod entry;
 pub mod explain;
 pub mod fix;
+pub mod limits;
 pub mod meaning;
+pub mod page;
 
+pub use diagnosis::{
+    Certainty, Evidence, ExchangeFacts, Finding, Method, Roles, TokenFacts, diagnose,
+};
 pub use entry::{Cause, Entry, Mark, Matcher, Source, StatusIs};
 pub use explain::{Explanation, explain};
 pub use fix::{Fix, Subjects};
 pub use meaning::{Persistence, Scope};
+pub use page::page;

@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use sendas_smtp::client::Stage;
 
+/// The wait between two probes of what an administrator must change. Five seconds of tarpit and
+/// a session each are cheap; a change takes up to two hours to act anyway.
+pub const PROBE_EVERY: Duration = Duration::from_mins(15);
+
+/// The same where each attempt may make things worse, or nobody can act within the hour.
+pub const PROBE_SLOWLY_EVERY: Duration = Duration::from_hours(1);
+
 /// Who is concerned by a failure, and hence what else waits with it. From narrow to wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {

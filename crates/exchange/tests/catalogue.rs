@@ -8,7 +8,8 @@ use sendas_smtp::client::Stage;
 
 fn reply(text: &str) -> Reply {
     let (code, text) = text.split_at(3);
-    Reply::new(code.parse().unwrap(), text.trim_start())
+    let code = code.parse().expect("a sample begins with a code");
+    Reply::new(code, text.trim_start())
 }
 
 fn samples() -> impl Iterator<Item = (&'static Entry, &'static str)> {

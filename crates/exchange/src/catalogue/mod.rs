@@ -8,7 +8,7 @@ use std::time::Duration;
 use sendas_smtp::client::Stage;
 
 use crate::entry::Entry;
-use crate::meaning::Persistence;
+use crate::meaning::{PROBE_EVERY, PROBE_SLOWLY_EVERY, Persistence};
 
 mod access;
 mod blocked;
@@ -65,13 +65,13 @@ const fn retry_after(first_retry: Duration) -> Persistence {
 /// A failure that stays until somebody changes a setting; an attempt every so often finds out.
 const fn administrator() -> Persistence {
     Persistence::NeedsAdministrator {
-        probe_every: Duration::from_mins(15),
+        probe_every: PROBE_EVERY,
     }
 }
 
 /// The same where each attempt may make things worse, or nobody can act within the hour.
 const fn administrator_slowly() -> Persistence {
     Persistence::NeedsAdministrator {
-        probe_every: Duration::from_hours(1),
+        probe_every: PROBE_SLOWLY_EVERY,
     }
 }

@@ -14,10 +14,7 @@ const WAIT: Fix = Fix::advice("wait; it is tried again");
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         id: "S-SERVICE-UNAVAILABLE",
-        samples: &[
-            "421 4.3.2 Service not available",
-            "421 4.3.2 The maximum number of concurrent server connections has exceeded a limit, closing transmission channel",
-        ],
+        samples: &["421 4.3.2 Service not available"],
         matchers: &[Matcher::exact(421, Temporary, 3, 2)],
         stages: SESSION,
         scope: Scope::Service,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use sendas_smtp::Reply;
 use sendas_smtp::client::Stage;
 
-use super::{Explanation, PROBE_EVERY};
+use super::Explanation;
 use crate::entry::{Cause, Mark};
 use crate::fix::Fix;
-use crate::meaning::{Persistence, Scope};
+use crate::meaning::{PROBE_EVERY, Persistence, Scope};
 
 /// The words for one way of not knowing.
 #[derive(Clone, Copy, Debug)]
