@@ -191,15 +191,18 @@ impl Talk {
                 .sender
                 .as_ref()
                 .map(|sender| sender.mailbox.as_str());
-            let fault = self
+            let ends_body = matches!(event, Event::MessageEnd | Event::ChunkEnd);
+            // A reply that already waits for the end of the body goes before a fault there.
+            let step = self
                 .conversation
                 .step(&event)
-                .and_then(|step| self.world.faults.strike(step, whom, &self.world.chance));
+                .filter(|_| !ends_body || self.instead.is_none());
+            let fault =
+                step.and_then(|step| self.world.faults.strike(step, whom, &self.world.chance));
             let struck = fault.as_ref().map(|fault| fault.id);
             let after = self.strike(fault).await?;
             let asked = shown(&event);
             let due = asked.is_some();
-            let ends_body = matches!(event, Event::MessageEnd | Event::ChunkEnd);
             let reply = match after {
                 After::Over => return Ok(false),
                 After::Silent => {
