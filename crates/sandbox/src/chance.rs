@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::canary::SECRET_MARK;
 
-/// A SplitMix64 sequence behind a lock.
+/// A `SplitMix64` sequence behind a lock.
 #[derive(Debug)]
 pub(crate) struct Chance {
     state: Mutex<u64>,

@@ -159,7 +159,9 @@ pub fn env(details: &Details, folder: &Path) -> String {
     let ca = quoted(&details.ca);
     let mut text = String::from("# Points programs at the sandbox: . this file\n");
     let mut export = |name: &str, value: &str| {
-        text.push_str(&format!("export {name}={value}\n"));
+        for part in ["export ", name, "=", value, "\n"] {
+            text.push_str(part);
+        }
     };
     export("AZURE_TENANT_ID", &details.tenant.id.to_string());
     export("AZURE_AUTHORITY_HOST", &details.authority);

@@ -166,14 +166,13 @@ impl Visit {
             Some(fault) => self.strike(fault, &parts.headers).await?,
             None => None,
         };
-        let response = match answer {
-            Some(response) => response,
-            None => {
-                let request = Request::from_parts(parts, Body::from(body));
-                match self.fronts.router(channel).clone().oneshot(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
+        let response = if let Some(response) = answer {
+            response
+        } else {
+            let request = Request::from_parts(parts, Body::from(body));
+            match self.fronts.router(channel).clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
             }
         };
         let remark = response
@@ -372,6 +371,10 @@ const SHOWN: [&str; 11] = [
     "$select",
 ];
 
+fn octets_of(value: &str) -> String {
+    format!("[{} octets]", value.len())
+}
+
 fn show(parts: &http::request::Parts, body: &[u8]) -> String {
     let mut shown = String::new();
     let mut add = |mark: char, octets: &[u8]| {
@@ -382,7 +385,7 @@ fn show(parts: &http::request::Parts, body: &[u8]) -> String {
             if SHOWN.contains(&name.as_ref()) {
                 shown.push_str(&value);
             } else {
-                shown.push_str(&format!("[{} octets]", value.len()));
+                shown.push_str(&octets_of(&value));
             }
         }
     };

@@ -120,6 +120,9 @@ impl Sandbox {
     /// # Errors
     /// When a port, a file or a certificate cannot be had, or the scenario is refused; nothing is
     /// left running then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub async fn start(options: Options) -> Result<Running, StartError> {
         let clock = Clock::default();
         let now = clock.now();
@@ -294,6 +297,9 @@ impl Running {
     }
 
     /// The line printed when the sandbox is ready: the details as JSON, on one line.
+    ///
+    /// # Panics
+    /// Never: the details are plain data.
     pub fn ready_line(&self) -> String {
         serde_json::to_string(&self.details()).expect("details are plain data")
     }

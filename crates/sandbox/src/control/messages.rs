@@ -162,6 +162,9 @@ pub(crate) async fn raw(
     match world.mailroom.raw(id) {
         Ok(Some(found)) => Ok(octets("message/rfc822", found)),
         Ok(None) => Err(Refusal::not_found("message")),
-        Err(error) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error)),
+        Err(error) => Err(Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            error.to_string(),
+        )),
     }
 }

@@ -72,11 +72,11 @@ pub(crate) struct ErrorAnswer {
 pub(crate) struct Refusal(StatusCode, ErrorAnswer);
 
 impl Refusal {
-    fn new(status: StatusCode, error: impl ToString) -> Self {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self(
             status,
             ErrorAnswer {
-                error: error.to_string(),
+                error: error.into(),
                 problems: Vec::new(),
             },
         )
@@ -118,7 +118,10 @@ fn described() -> (Router<Arc<World>>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-/// The interface's description (OpenAPI 3.1), as JSON.
+/// The interface's description (`OpenAPI` 3.1), as JSON.
+///
+/// # Panics
+/// Never: the description is plain data.
 pub fn openapi_json() -> String {
     described()
         .1

@@ -15,18 +15,18 @@ pub(super) fn router() -> Router<Arc<World>> {
     Router::new()
         .route(
             "/",
-            get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))),
+            get(async || file("text/html; charset=utf-8", include_str!("page/index.html"))),
         )
         .route(
             "/page.js",
-            get(|| file("text/javascript", include_str!("page/page.js"))),
+            get(async || file("text/javascript", include_str!("page/page.js"))),
         )
         .route(
             "/page.css",
-            get(|| file("text/css", include_str!("page/page.css"))),
+            get(async || file("text/css", include_str!("page/page.css"))),
         )
 }
 
-async fn file(kind: &'static str, text: &'static str) -> Response {
+fn file(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

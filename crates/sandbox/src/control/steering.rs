@@ -68,7 +68,10 @@ pub(crate) async fn add_faults(
                 for added in faults {
                     world.faults.clear(Some(added.id));
                 }
-                return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error));
+                return Err(Refusal::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    error.to_string(),
+                ));
             }
         }
     }

@@ -27,7 +27,7 @@ pub(crate) async fn change(
     State(world): State<Arc<World>>,
     Json(patch): Json<Value>,
 ) -> Result<Json<Tenant>, Refusal> {
-    let changed = world.patch(&patch).map_err(refuse)?;
+    let changed = world.patch(&patch).map_err(|error| refuse(&error))?;
     // Names only: a patch may hold the text of a secret.
     let names = paths(&patch).join(" ");
     world.note(
@@ -39,8 +39,8 @@ pub(crate) async fn change(
     Ok(Json(Tenant::clone(&changed)))
 }
 
-fn refuse(error: PatchError) -> Refusal {
-    let problems = match &error {
+fn refuse(error: &PatchError) -> Refusal {
+    let problems = match error {
         PatchError::Content(problems) => problems.clone(),
         PatchError::Form(_) => Vec::new(),
     };

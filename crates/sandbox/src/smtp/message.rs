@@ -54,7 +54,7 @@ pub(crate) fn read_heading(head: &[u8]) -> Option<Heading> {
 }
 
 /// Judges a message; the order of the checks is assumed: size, characters, From, the mailbox's
-/// state, sends at once, the store's logon, SendAs.
+/// state, sends at once, the store's logon, `SendAs`.
 pub(crate) fn judge_message(
     view: &View,
     sender: &Sender,

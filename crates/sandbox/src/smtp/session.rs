@@ -144,8 +144,8 @@ impl Conversation {
                 self.login = None;
                 reply::AUTH_FAILED.said().because("the client cancelled")
             }
-            Event::Mail(mail) => self.mail(mail),
-            Event::Rcpt(rcpt) => self.rcpt(rcpt),
+            Event::Mail(mail) => self.mail(&mail),
+            Event::Rcpt(rcpt) => self.rcpt(&rcpt),
             Event::Data => {
                 self.begin("DATA");
                 reply::DATA_GO.said()
@@ -280,7 +280,7 @@ impl Conversation {
         }
     }
 
-    fn mail(&mut self, mail: MailCommand) -> Said {
+    fn mail(&mut self, mail: &MailCommand) -> Said {
         let Some(sender) = &self.sender else {
             return reply::NOT_AUTHENTICATED.said();
         };
@@ -332,7 +332,7 @@ impl Conversation {
         reply::MAIL_TAKEN.said()
     }
 
-    fn rcpt(&mut self, rcpt: RcptCommand) -> Said {
+    fn rcpt(&mut self, rcpt: &RcptCommand) -> Said {
         let (Some(sender), Some(open)) = (&self.sender, &mut self.transaction) else {
             return reply::MAIL_MISSING.said();
         };

@@ -45,6 +45,9 @@ impl Tenant {
     ///
     /// # Errors
     /// When the result has unknown or missing members, or contradicts itself.
+    ///
+    /// # Panics
+    /// Never: a tenant is plain data.
     pub fn patched(&self, patch: &Value) -> Result<Self, PatchError> {
         let mut document = serde_json::to_value(self).expect("a tenant is plain data");
         merge(&mut document, patch);

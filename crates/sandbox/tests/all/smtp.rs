@@ -142,18 +142,15 @@ async fn run(name: &str, text: &str) {
 
 async fn filled(sandbox: &Running, text: &str) -> String {
     let domain = sandbox.details().tenant.domain;
-    let mut responses = HashMap::new();
+    let mut responses: HashMap<String, String> = HashMap::new();
     let mut filled = text.replace("{domain}", &domain);
     while let Some((before, rest)) = filled.split_once("{auth:") {
         let (name, after) = rest.split_once('}').unwrap();
-        let response = match responses.get(name) {
-            Some(response) => response,
-            None => {
-                let address = format!("{name}@{domain}");
-                let response = response(sandbox, &address).await;
-                responses.entry(name.to_owned()).or_insert(response)
-            }
-        };
+        if !responses.contains_key(name) {
+            let address = format!("{name}@{domain}");
+            responses.insert(name.to_owned(), response(sandbox, &address).await);
+        }
+        let response = &responses[name];
         filled = format!("{before}{response}{after}");
     }
     filled
