@@ -134,6 +134,27 @@ pub(crate) fn details(world: &World) -> Details {
     }
 }
 
+/// The details without secrets, on one line.
+pub(crate) fn ready_line(world: &World) -> String {
+    let mut line = serde_json::to_value(details(world)).expect("details are plain data");
+    for (part, secret) in [
+        ("admin", "password"),
+        ("client", "secret"),
+        ("control", "token"),
+    ] {
+        if let Some(members) = line[part].as_object_mut() {
+            members.remove(secret);
+        }
+    }
+    line["file"] = world
+        .folder
+        .join("sandbox.json")
+        .display()
+        .to_string()
+        .into();
+    line.to_string()
+}
+
 /// Writes every file; those with secrets are readable by their owner only.
 pub(crate) fn write(world: &World) -> io::Result<()> {
     let folder = &world.folder;

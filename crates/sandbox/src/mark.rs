@@ -153,13 +153,3 @@ const DECISIONS: &[Decision] = &[
     ("Limits", "nothing is heard for five minutes", "closes the connection with 421", Mark::Assumed),
     ("Changes", "anything in the tenant changes", "acts after the seconds of its kind in `propagation_s` (0 unless set), in both directions", Mark::Observed),
 ];
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_page_of_behaviours_is_up_to_date() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../docs/reference/sandbox-behaviours.md");
-        sendas_testkit::generated::check(&path, &super::page());
-    }
-}

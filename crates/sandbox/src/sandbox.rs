@@ -296,12 +296,10 @@ impl Running {
         files::details(&self.world)
     }
 
-    /// The line printed when the sandbox is ready: the details as JSON, on one line.
-    ///
-    /// # Panics
-    /// Never: the details are plain data.
+    /// The line printed when the sandbox is ready: the details as JSON, on one line, without
+    /// secrets, and with the path of the file that holds them (`file`).
     pub fn ready_line(&self) -> String {
-        serde_json::to_string(&self.details()).expect("details are plain data")
+        files::ready_line(&self.world)
     }
 
     /// Where its files are.
