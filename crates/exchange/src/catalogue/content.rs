@@ -49,6 +49,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 "USERS",
                 "gophish issue 2900, rss2email issue 147: the header decides",
             ),
+            Source::observed("LOGS", "5.7.60 as the reply to BDAT"),
             Source::observed("MK", "issue 1176: it comes and goes"),
         ],
     },
