@@ -5,5 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
+mod sending;
 mod stage;
 mod tokens;
