@@ -31,6 +31,7 @@ pub struct Connector {
     deadlines: Deadlines,
     trace: Arc<dyn Trace>,
     memory: Arc<HostMemory>,
+    quit_after: Option<Stage>,
 }
 
 /// What was learned of a host and is kept for its next sessions.
@@ -59,6 +60,7 @@ impl Connector {
             deadlines: Deadlines::default(),
             trace: Arc::new(NoTrace),
             memory: Arc::default(),
+            quit_after: None,
         }
     }
 
@@ -73,6 +75,14 @@ impl Connector {
     #[must_use]
     pub fn with_trace(mut self, trace: Arc<dyn Trace>) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// The same, but [`open`](Self::open) leaves with [`SubmitError::Quit`] when this stage is
+    /// done, if it lies before the second EHLO; for whoever only looks.
+    #[must_use]
+    pub const fn with_quit_after(mut self, stage: Stage) -> Self {
+        self.quit_after = Some(stage);
         self
     }
 
@@ -94,7 +104,7 @@ impl Connector {
         let server = ServerName::try_from(self.host.to_string())
             .map_err(|_| SubmitError::HostName(self.host.to_string()))?;
         let config = self.tls.client_config()?;
-        let link = self.reach().await?;
+        let link = self.go_on(Stage::Connect, self.reach().await?).await?;
         let (link, handshake) = self.start_tls(link).await?;
         let Stream::Plain(tcp) = link.into_stream() else {
             unreachable!("a link is plain until its handshake")
@@ -104,7 +114,8 @@ impl Connector {
             .await?;
         self.trace.observe(TraceEvent::Secured(&tls));
         let stream = Stream::Tls(Box::new(stream));
-        let mut link = Link::new(stream, self.deadlines, Arc::clone(&self.trace));
+        let link = Link::new(stream, self.deadlines, Arc::clone(&self.trace));
+        let mut link = self.go_on(Stage::Tls, link).await?;
         let state = handshake.secured(&mut link.out);
         link.show(Stage::SecureEhlo, 0);
         let state = state.reply(&link.exchange(Stage::SecureEhlo).await?)?;
@@ -134,12 +145,31 @@ impl Connector {
     ) -> Result<(Link, sendas_smtp::client::Handshake), SubmitError> {
         let state = ExpectGreeting::new(self.name.clone());
         let state = state.reply(&link.reply(Stage::Greeting).await?, &mut link.out)?;
+        let mut link = self.go_on(Stage::Greeting, link).await?;
         link.show(Stage::Ehlo, 0);
         let state = state.reply(&link.exchange(Stage::Ehlo).await?, &mut link.out)?;
+        let mut link = self.go_on(Stage::Ehlo, link).await?;
         link.show(Stage::StartTls, 0);
         let reply = link.exchange(Stage::StartTls).await?;
         let handshake = state.reply(&reply, link.unread())?;
+        if self.quit_after == Some(Stage::StartTls) {
+            // The service waits for TLS now and would not understand a QUIT.
+            return Err(SubmitError::Quit(Stage::StartTls));
+        }
         Ok((link, handshake))
+    }
+
+    /// Gives the link back, unless this is the stage to leave after; what was gathered for the
+    /// next flight is not sent then.
+    async fn go_on(&self, done: Stage, mut link: Link) -> Result<Link, SubmitError> {
+        if self.quit_after != Some(done) {
+            return Ok(link);
+        }
+        link.out.clear();
+        if done > Stage::Connect {
+            link.quit().await;
+        }
+        Err(SubmitError::Quit(done))
     }
 
     async fn shake_hands(

@@ -41,6 +41,9 @@ pub enum SubmitError {
     /// The service refused a step, or lacks what must be there.
     #[error(transparent)]
     Opening(#[from] OpeningError),
+    /// The stage to leave after is done; see [`crate::Connector::with_quit_after`].
+    #[error("the conversation was left after the stage {}, as asked", .0.name())]
+    Quit(Stage),
     /// The service refused the token.
     #[error("the service answered {reply}")]
     Auth {
@@ -57,6 +60,7 @@ impl SubmitError {
         match self {
             Self::Token(_) | Self::Sasl(_) | Self::Auth { .. } => Stage::Auth,
             Self::Connect(_) => Stage::Connect,
+            Self::Quit(stage) => *stage,
             Self::TlsPolicy(_) | Self::HostName(_) | Self::Tls { .. } => Stage::Tls,
             Self::Link(error) => error.stage,
             Self::Opening(error) => error.stage,

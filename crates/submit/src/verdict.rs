@@ -85,7 +85,7 @@ pub fn of_opening(error: &Arc<SubmitError>) -> Failure {
         SubmitError::Connect(_) | SubmitError::Link(_) | SubmitError::HostName(_) => {
             (Scope::Service, Class::Temporary, 4)
         }
-        SubmitError::Opening(_) => (Scope::Service, Class::Temporary, 5),
+        SubmitError::Opening(_) | SubmitError::Quit(_) => (Scope::Service, Class::Temporary, 5),
     };
     Failure::local(scope, class, subject, origin)
 }
