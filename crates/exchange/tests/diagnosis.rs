@@ -159,7 +159,7 @@ fn one_wrong_thing_is_named_first_with_its_remedy() {
         (
             "S-PROPAGATING",
             Certainty::Likely,
-            "sendas setup verify",
+            "sendas probe --mailbox scan@contoso.com",
             good_rbac,
             |e| e.last_change_age = Some(Duration::from_mins(35)),
         ),

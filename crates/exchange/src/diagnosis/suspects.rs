@@ -51,8 +51,8 @@ pub const SUSPECTS: &[Suspect] = &[
     Suspect {
         id: "S-PROPAGATING",
         cause: "the last change does not act yet; it can take two hours, for a right given as for one taken",
-        look: "sendas setup verify",
-        mend: "sendas setup verify",
+        look: "sendas probe --mailbox {mailbox}",
+        mend: "sendas probe --mailbox {mailbox}",
         mark: Mark::Observed,
         sources: &["SG"],
         kind: Kind::Propagating,
