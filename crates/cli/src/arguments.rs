@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::{completions, config, sandbox, token};
+use crate::commands::{completions, config, demo, probe, sandbox, send, token};
 
 /// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
 #[derive(Debug, Parser)]
@@ -43,6 +43,12 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// See the whole chain work on this machine: no tenant, no network, no configuration.
+    Demo(demo::Demo),
+    /// Send one message, from standard input or composed of options.
+    Send(Box<send::Send>),
+    /// Show one conversation with the service stage by stage; nothing is sent.
+    Probe(probe::Probe),
     /// Tokens: get one, see what one says.
     #[command(subcommand)]
     Token(token::Command),

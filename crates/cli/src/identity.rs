@@ -7,11 +7,17 @@ use sendas_entra::{
     ClientId, Cloud, Credential, EntraTokenSource, Expectation, HttpClient, IdentityName,
     ManagedIdentity, Method, Principal, Proxy, Secret, SystemClock, Tenant,
 };
+use sendas_smtp::ClientName;
+use sendas_submit::{Connector, Deadlines};
 use sendas_tls::{Authority, TlsPolicy, Trust};
 
 use crate::machine::Machine;
 use crate::output;
+use crate::recorder::Log;
 use crate::report::{Failure, chain};
+
+/// What we call ourselves unless told otherwise: it says nothing about this machine.
+const EHLO_NAME: &str = "[127.0.0.1]";
 
 /// Who sends: everything about a principal but its credential.
 #[derive(Debug, Clone)]
@@ -65,6 +71,55 @@ impl Identity {
                 Some(config::Method::Rbac) => Method::Rbac,
                 None => Method::Unknown,
             },
+        })
+    }
+
+    /// Nobody in particular, in the worldwide cloud: a token is at hand, and nothing configured.
+    ///
+    /// # Errors
+    /// When the configured CA file cannot be used.
+    pub(crate) fn nameless(network: &config::Network) -> Result<Self, Box<Failure>> {
+        let cloud = Cloud::global();
+        let tls = tls(&cloud, network).map_err(|error| {
+            Box::new(
+                Failure::configuration("nothing was done: TLS cannot be used")
+                    .cause(chain(&error), None)
+                    .command("sendas config check"),
+            )
+        })?;
+        Ok(Self {
+            name: "token".to_owned(),
+            cloud,
+            tls,
+            tenant: None,
+            client_id: None,
+            method: Method::Unknown,
+        })
+    }
+
+    /// What reaches the cloud's SMTP submission.
+    ///
+    /// # Errors
+    /// When the configured EHLO name is none.
+    pub(crate) fn connector(&self, network: &config::Network) -> Result<Connector, Box<Failure>> {
+        let name = network.ehlo.as_deref().unwrap_or(EHLO_NAME);
+        let name = ClientName::new(name).map_err(|error| {
+            Box::new(
+                Failure::configuration("nothing was done: network.ehlo cannot be used")
+                    .cause(chain(&error), None)
+                    .command("sendas config show"),
+            )
+        })?;
+        let deadlines = Deadlines {
+            connect: network.connect_timeout,
+            ..Deadlines::default()
+        };
+        let connector =
+            Connector::new(self.cloud.smtp(), name, self.tls.clone()).with_deadlines(deadlines);
+        Ok(if tracing::enabled!(tracing::Level::INFO) {
+            connector.with_trace(Arc::new(Log))
+        } else {
+            connector
         })
     }
 

@@ -1,13 +1,16 @@
 //! The sendas command: parse, call, report.
 
 mod arguments;
+mod clock;
 mod commands;
 mod configuration;
 mod exit;
 mod identity;
 mod log;
 mod machine;
+mod message;
 mod output;
+mod recorder;
 mod report;
 mod runtime;
 mod token_text;
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments, machine: &Machine) -> Exit {
     let global = &arguments.global;
     let (json, outcome) = match arguments.command {
+        Command::Demo(demo) => (demo.json, commands::demo::run(&demo)),
+        Command::Send(send) => (send.json, commands::send::run(&send, global, machine)),
+        Command::Probe(probe) => (probe.json, commands::probe::run(&probe, global, machine)),
         Command::Token(command) => (
             command.json(),
             commands::token::run(&command, global, machine),

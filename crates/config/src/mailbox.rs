@@ -87,6 +87,16 @@ impl Pattern {
     }
 }
 
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => f.write_str(address),
+            Self::Domain(domain) => write!(f, "*@{domain}"),
+            Self::Everything => f.write_str("*"),
+        }
+    }
+}
+
 /// Finds the principal and mailbox for a reverse-path.
 ///
 /// The narrowest pattern wins; among equals the first in the file. None means that no

@@ -2,5 +2,8 @@
 
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod probe;
 pub(crate) mod sandbox;
+pub(crate) mod send;
 pub(crate) mod token;

@@ -33,7 +33,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// The tenant to begin with.
-    #[arg(long, value_enum, default_value_t = Tenant::Classic)]
+    #[arg(long, value_enum, default_value_t = Tenant::Rbac)]
     tenant: Tenant,
     /// Free ports, or 443 and 587 under Microsoft's own host names (inside a container).
     #[arg(long, value_enum, default_value_t = PortChoice::Auto)]

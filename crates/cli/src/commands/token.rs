@@ -247,8 +247,38 @@ pub(crate) fn in_text(claims: &Claims, judgements: &[Judgement]) -> String {
     out
 }
 
-/// A claim's value on one line; times are written as times.
+/// Says whether a claim is Microsoft's own business: opaque, and no part of any judgement. What
+/// it holds is not shown, only its length.
+fn is_opaque(name: &str) -> bool {
+    matches!(name, "aio" | "rh") || (name.starts_with("xms_") && name != "xms_mirid")
+}
+
+/// How an opaque claim is shown.
+fn cut(value: &Value) -> String {
+    let octets = value
+        .as_str()
+        .map_or_else(|| value.to_string().len(), str::len);
+    format!("(opaque, {octets} octets)")
+}
+
+/// The claims for programs, opaque ones cut.
+pub(crate) fn claims_json(claims: &Claims) -> Value {
+    let shown = claims.payload().iter().map(|(name, value)| {
+        let value = if is_opaque(name) {
+            Value::String(cut(value))
+        } else {
+            value.clone()
+        };
+        (name.clone(), value)
+    });
+    Value::Object(shown.collect())
+}
+
+/// A claim's value on one line; times are written as times, opaque ones are cut.
 fn claim(name: &str, value: &Value, claims: &Claims) -> String {
+    if is_opaque(name) {
+        return cut(value);
+    }
     let time = match name {
         "exp" => claims.expires_at(),
         "nbf" => claims.not_before(),
@@ -270,7 +300,7 @@ fn claim(name: &str, value: &Value, claims: &Claims) -> String {
 fn in_json(claims: &Claims, judgements: &[Judgement]) -> Value {
     json!({
         "header": claims.header(),
-        "claims": claims.payload(),
+        "claims": claims_json(claims),
         "expires_at": claims.expires_at().map(|time| time.to_string()),
         "usable": report::wrong(judgements).is_none(),
         "judgements": judgements.iter().map(judgement_json).collect::<Vec<_>>(),

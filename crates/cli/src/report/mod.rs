@@ -4,6 +4,7 @@
 //! own words; the likely cause first; how to mend it; one command. For people on standard
 //! error, for programs (`--json`) on standard output too.
 
+pub(crate) mod submit;
 mod text;
 pub(crate) mod token;
 
@@ -36,6 +37,8 @@ pub(crate) enum Kind {
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
     pub(crate) exit: Exit,
+    /// The stable name of the cause, where there is one.
+    pub(crate) id: Option<&'static str>,
     /// What did not happen, to which message or mailbox; one sentence without a full stop.
     pub(crate) what: String,
     /// Who said what, word for word.
@@ -44,10 +47,21 @@ pub(crate) struct Failure {
     pub(crate) causes: Vec<Cause>,
     /// What was seen that speaks for the first cause.
     pub(crate) evidence: Vec<String>,
-    /// Whether the same call may succeed later without a change.
-    pub(crate) temporary: Option<bool>,
+    /// Whether waiting helps.
+    pub(crate) lasting: Option<Lasting>,
     /// One command to try.
     pub(crate) command: Option<String>,
+}
+
+/// Whether waiting helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// It passes by itself.
+    Passes,
+    /// It stays until somebody changes something.
+    UntilChanged,
+    /// The same call never succeeds.
+    Stays,
 }
 
 /// Words of a service.
@@ -81,17 +95,29 @@ impl Kind {
     }
 }
 
+impl Lasting {
+    /// One word for programs.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Passes => "temporary",
+            Self::UntilChanged => "until-changed",
+            Self::Stays => "permanent",
+        }
+    }
+}
+
 impl Failure {
     /// Starts a report.
     pub(crate) fn new(kind: Kind, exit: Exit, what: impl Into<String>) -> Self {
         Self {
             kind,
             exit,
+            id: None,
             what: what.into(),
             quote: None,
             causes: Vec::new(),
             evidence: Vec::new(),
-            temporary: None,
+            lasting: None,
             command: None,
         }
     }
@@ -141,8 +167,8 @@ impl Failure {
     }
 
     /// Says whether waiting helps.
-    pub(crate) fn temporary(mut self, temporary: bool) -> Self {
-        self.temporary = Some(temporary);
+    pub(crate) fn lasting(mut self, lasting: Lasting) -> Self {
+        self.lasting = Some(lasting);
         self
     }
 
@@ -166,6 +192,7 @@ impl Failure {
     /// The report for programs.
     pub(crate) fn to_json(&self) -> Value {
         json!({
+            "id": self.id,
             "kind": self.kind.word(),
             "exit_code": self.exit.code(),
             "what": self.what,
@@ -178,7 +205,7 @@ impl Failure {
                 "fix": cause.fix,
             })).collect::<Vec<_>>(),
             "evidence": self.evidence,
-            "temporary": self.temporary,
+            "lasting": self.lasting.map(Lasting::word),
             "command": self.command,
         })
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::Failure;
+use super::{Failure, Lasting};
 use crate::output::visible;
 
 /// Width of the column of words at the left.
@@ -16,7 +16,7 @@ pub(crate) fn render(failure: &Failure, colour: bool) -> String {
         out: String::new(),
         colour,
     };
-    page.head(&failure.what);
+    page.head(failure.id, &failure.what);
     if let Some(quote) = &failure.quote {
         page.row("said", &quote.text, AnsiColor::Yellow);
         page.more(&format!("(the words of {})", quote.who));
@@ -42,18 +42,15 @@ pub(crate) fn render(failure: &Failure, colour: bool) -> String {
         };
         page.row("or else", &text, AnsiColor::Cyan);
     }
-    match failure.temporary {
-        Some(true) => page.row(
-            "lasting",
-            "no: the same call may succeed later",
-            AnsiColor::Cyan,
-        ),
-        Some(false) => page.row(
-            "lasting",
-            "yes: trying again changes nothing",
-            AnsiColor::Cyan,
-        ),
-        None => {}
+    if let Some(lasting) = failure.lasting {
+        let text = match lasting {
+            Lasting::Passes => "no: the same call may succeed later",
+            Lasting::UntilChanged => {
+                "until somebody changes something: trying again alone does not help"
+            }
+            Lasting::Stays => "yes: the same call never succeeds",
+        };
+        page.row("lasting", text, AnsiColor::Cyan);
     }
     if let Some(command) = &failure.command {
         page.row("try", command, AnsiColor::Green);
@@ -67,9 +64,10 @@ struct Page {
 }
 
 impl Page {
-    fn head(&mut self, text: &str) {
+    fn head(&mut self, id: Option<&str>, text: &str) {
         let (on, off) = self.style(AnsiColor::Red);
-        _ = writeln!(self.out, "{on}error:{off} {}", visible(text));
+        let id = id.map(|id| format!("[{id}]")).unwrap_or_default();
+        _ = writeln!(self.out, "{on}error{id}:{off} {}", visible(text));
     }
 
     fn row(&mut self, label: &str, text: &str, colour: AnsiColor) {
@@ -100,7 +98,7 @@ impl Page {
 mod tests {
     use super::render;
     use crate::exit::Exit;
-    use crate::report::{Failure, Kind};
+    use crate::report::{Failure, Kind, Lasting};
 
     #[test]
     fn a_whole_report() {
@@ -113,7 +111,7 @@ mod tests {
         .cause("the service principal is not known to Exchange", Some("New-ServicePrincipal …".to_owned()))
         .cause("the mailbox is outside the scope", None)
         .evidence("oid 1234")
-        .temporary(false)
+        .lasting(Lasting::UntilChanged)
         .command("sendas probe --mailbox a@b.example");
         assert_eq!(
             render(&failure, false),
@@ -125,7 +123,7 @@ error: the message from a@b.example was not sent: Exchange Online did not let ma
   seen     oid 1234
   fix      New-ServicePrincipal …
   or else  the mailbox is outside the scope
-  lasting  yes: trying again changes nothing
+  lasting  until somebody changes something: trying again alone does not help
   try      sendas probe --mailbox a@b.example
 "
         );

@@ -2,7 +2,7 @@
 
 use sendas_entra::{Judgement, Severity, TokenError, TokenErrorKind};
 
-use super::{Failure, Kind, chain};
+use super::{Failure, Kind, Lasting, chain};
 use crate::exit::Exit;
 
 /// Tells why there is no token; `what` did not happen because of it.
@@ -22,7 +22,11 @@ pub(crate) fn no_token(what: impl Into<String>, error: &TokenError) -> Failure {
     } else {
         exit
     };
-    let mut failure = Failure::new(kind, exit, what).temporary(temporary);
+    let mut failure = Failure::new(kind, exit, what).lasting(if temporary {
+        Lasting::Passes
+    } else {
+        Lasting::UntilChanged
+    });
     if let Some(refusal) = error.refusal() {
         failure = failure.quote("Microsoft Entra ID", refusal.to_string());
         if let Some(trace) = &refusal.trace_id {
@@ -54,7 +58,8 @@ pub(crate) fn wrong(judgements: &[Judgement]) -> Option<&Judgement> {
 
 /// Tells that a token was not sent because the service would refuse it.
 pub(crate) fn wrong_token(what: impl Into<String>, judgements: &[Judgement]) -> Failure {
-    let mut failure = Failure::new(Kind::Identity, Exit::Authentication, what).temporary(false);
+    let mut failure =
+        Failure::new(Kind::Identity, Exit::Authentication, what).lasting(Lasting::UntilChanged);
     for judgement in judgements
         .iter()
         .filter(|judgement| judgement.severity == Severity::Wrong)

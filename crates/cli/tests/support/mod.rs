@@ -63,6 +63,7 @@ pub(crate) fn tidy(text: &str, home: &Home, sandbox: Option<&Running>) -> String
             &format!("127.0.0.1:{}", details.smtp.port),
             "127.0.0.1:[smtp]",
         );
+        text = text.replace(&format!(" {}", details.smtp.port), " [smtp]");
     }
     text.lines().map(line).collect::<Vec<_>>().join("\n")
         + if text.ends_with('\n') { "\n" } else { "" }
@@ -85,8 +86,9 @@ fn line(line: &str) -> String {
             line.replace_range(start..start + 36, "[id]");
         }
     }
+    let line = durations(&service(&unique(&line)));
     let line = line.as_str();
-    for opaque in ["aio", "uti", "rh", "xms_ftd", "kid", "x5t"] {
+    for opaque in ["uti", "kid", "x5t"] {
         for head in [format!("{opaque:<16} "), format!("    \"{opaque}\": ")] {
             if line.starts_with(&head) {
                 return format!("{head}[opaque]");
@@ -100,6 +102,77 @@ fn line(line: &str) -> String {
         }
     }
     times(line)
+}
+
+/// Replaces what a service makes up for each connection: front ends, sessions, servers, times
+/// of a conversation.
+fn service(line: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        let bare = word.trim_matches(|c: char| "[]\",".contains(c));
+        let front = bare
+            .strip_prefix("250-")
+            .unwrap_or(bare)
+            .split('.')
+            .next()
+            .is_some_and(|host| bare.contains(".outlook.") && host.len() > 12)
+            && !bare.contains("://");
+        let session = bare.len() == 16 && bare.starts_with("08DC");
+        words.push(if word.starts_with("[Hostname=") {
+            let end = word.rfind(".com").map_or(word.len(), |at| at + 4);
+            format!("[Hostname=[server]{}", &word[end..])
+        } else if front {
+            let start = word.find(|c: char| c.is_ascii_uppercase()).unwrap_or(0);
+            let end = word.rfind(".com").map_or(word.len(), |at| at + 4);
+            format!("{}[front-end]{}", &word[..start], &word[end..])
+        } else if session {
+            word.replace(bare, "[session]")
+        } else {
+            word.to_owned()
+        });
+    }
+    let line = words.join(" ");
+    if let Some((before, after)) = line.split_once("ready at ")
+        && let Some(at) = after.find(" [")
+    {
+        return format!("{before}ready at [date]{}", &after[at..]);
+    }
+    line
+}
+
+/// Replaces the left side of a Message-ID that the command made.
+fn unique(line: &str) -> String {
+    let Some(at) = line.find('<') else {
+        return line.to_owned();
+    };
+    let digits = line[at + 1..]
+        .bytes()
+        .take_while(u8::is_ascii_hexdigit)
+        .count();
+    if digits == 32 {
+        format!("{}<[id]{}", &line[..at], &line[at + 33..])
+    } else {
+        line.to_owned()
+    }
+}
+
+/// Replaces durations in milliseconds, and the spaces that align them.
+fn durations(line: &str) -> String {
+    if let Some(at) = line.find(" ms") {
+        let number = line[..at]
+            .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .map_or(0, |n| n + 1);
+        if number < at {
+            let before = line[..number].trim_end();
+            let gap = if before.is_empty() { "" } else { " " };
+            return format!("{before}{gap}[ms]{}", durations(&line[at + 3..]));
+        }
+    }
+    if let Some(at) = line.find("\"ms\": ") {
+        let comma = if line.ends_with(',') { "," } else { "" };
+        return format!("{}\"ms\": [ms]{comma}", &line[..at]);
+    }
+    line.to_owned()
 }
 
 /// Replaces times.
