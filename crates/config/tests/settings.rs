@@ -286,9 +286,9 @@ fn the_azure_variables_alone_are_enough() {
             "AZURE_CLIENT_CERTIFICATE_PASSWORD".to_owned(),
         )),
     };
-    let secret = ("AZURE_CLIENT_SECRET", "Abc8Qs3cr3t");
+    let secret = ("AZURE_CLIENT_SECRET", "Abc8QCANARY-SECRET");
     let path = ("AZURE_CLIENT_CERTIFICATE_PATH", "c.pfx");
-    let password = ("AZURE_CLIENT_CERTIFICATE_PASSWORD", "pw-s3cr3t");
+    let password = ("AZURE_CLIENT_CERTIFICATE_PASSWORD", "pw-CANARY-SECRET");
     let token = ("AZURE_FEDERATED_TOKEN_FILE", "/t");
     let by_variable = Credential::Secret(SecretPlace::Variable("AZURE_CLIENT_SECRET".to_owned()));
     for (variables, expected) in [
@@ -309,7 +309,7 @@ fn the_azure_variables_alone_are_enough() {
         assert!(loaded.settings.coverage("a@b.example").is_some());
         let shown = format!("{:?}", loaded.shown);
         assert!(shown.contains("https://login.example/") && shown.contains("AZURE_CLIENT_ID"));
-        assert!(!shown.contains("s3cr3t"), "{shown}");
+        assert!(!shown.contains("CANARY-SECRET"), "{shown}");
     }
 }
 

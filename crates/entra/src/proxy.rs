@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn exceptions_are_obeyed() {
         let proxy = proxy(&[
-            ("HTTPS_PROXY", "http://user:canary@proxy.example:3128"),
+            (
+                "HTTPS_PROXY",
+                "http://user:CANARY-SECRET@proxy.example:3128",
+            ),
             ("NO_PROXY", "internal.example, 10.0.0.0/8,192.0.2.7"),
         ])
         .unwrap();
@@ -158,7 +161,7 @@ mod tests {
                 "{url}"
             );
         }
-        assert!(!format!("{proxy:?}").contains("canary"));
+        assert!(!format!("{proxy:?}").contains("CANARY-SECRET"));
     }
 
     #[test]
@@ -186,8 +189,8 @@ mod tests {
         for bad in [
             "http://",
             "://x",
-            "ftp://user:canary@proxy",
-            "http://user:canary@",
+            "ftp://user:CANARY-SECRET@proxy",
+            "http://user:CANARY-SECRET@",
         ] {
             let error = proxy(&[("HTTPS_PROXY", bad)]).unwrap_err();
             assert_eq!(
@@ -197,9 +200,9 @@ mod tests {
                 },
                 "{bad}"
             );
-            assert!(!error.to_string().contains("canary"));
+            assert!(!error.to_string().contains("CANARY-SECRET"));
         }
-        let error = proxy(&[("ALL_PROXY", "socks5://user:canary@proxy:1080")]).unwrap_err();
+        let error = proxy(&[("ALL_PROXY", "socks5://user:CANARY-SECRET@proxy:1080")]).unwrap_err();
         assert!(matches!(
             error,
             ProxyError::Unsupported {

@@ -21,17 +21,20 @@ fn check(shown: &str) {
 #[tokio::test]
 async fn nothing_shows_its_secret() {
     let environment: Environment = [
-        ("AZURE_CLIENT_SECRET", "canary-1"),
-        ("HTTPS_PROXY", "http://user:canary-2@proxy.example:3128"),
+        ("AZURE_CLIENT_SECRET", "CANARY-SECRET-1"),
+        (
+            "HTTPS_PROXY",
+            "http://user:CANARY-SECRET-2@proxy.example:3128",
+        ),
         ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi"),
-        ("IDENTITY_HEADER", "canary-3"),
+        ("IDENTITY_HEADER", "CANARY-SECRET-3"),
     ]
     .into_iter()
     .collect();
     check(&format!("{environment:?} {environment:#?}"));
 
     let text = Secret::from_environment("AZURE_CLIENT_SECRET", &environment).unwrap();
-    assert!(text.expose().contains(CANARY));
+    assert!(text.expose().to_lowercase().contains(CANARY));
     check(&format!(
         "{text:?} {text:#?} {:?} {:?}",
         text.origin(),
@@ -45,7 +48,7 @@ async fn nothing_shows_its_secret() {
     let http = cloud.http(Proxy::from_environment(&environment).unwrap());
     check(&format!("{http:?} {http:#?}"));
 
-    let credential = secret("canary-4");
+    let credential = secret("CANARY-SECRET-4");
     check(&format!(
         "{credential:?} {credential:#?} {}",
         credential.kind()
@@ -71,25 +74,25 @@ async fn nothing_shows_its_secret() {
         error.full_text()
     ));
 
-    let given = StaticTokenSource::new("canary-5".to_owned()).unwrap();
+    let given = StaticTokenSource::new("CANARY-SECRET-5".to_owned()).unwrap();
     let token: Token = given.token().await.unwrap();
-    assert_eq!(token.expose(), "canary-5");
+    assert_eq!(token.expose(), "CANARY-SECRET-5");
     check(&format!("{given:?} {given:#?} {token:?} {token:#?}"));
     given.refused(Generation(7));
     given.token().await.unwrap();
     given.refused(token.generation());
     let error = given.token().await.unwrap_err();
     check(&format!("{error} {error:?}"));
-    for bad in ["", "canary 6", "canary\r\n7"] {
+    for bad in ["", "CANARY-SECRET 6", "CANARY-SECRET\r\n7"] {
         let error = StaticTokenSource::new(bad.to_owned()).unwrap_err();
         check(&format!("{error} {error:?}"));
     }
 
-    let body = br#"{"access_token":"canary-8","expires_in":60}"#;
+    let body = br#"{"access_token":"CANARY-SECRET-8","expires_in":60}"#;
     let now = sendas_entra::Timestamp::UNIX_EPOCH;
     let grant = answer::parse(200, body, None, now).unwrap();
     check(&format!("{grant:?} {grant:#?}"));
-    let broken = br#"{"access_token":"canary-9"}"#;
+    let broken = br#"{"access_token":"CANARY-SECRET-9"}"#;
     let unusable = answer::parse(200, broken, None, now).unwrap_err();
     check(&format!("{unusable:?} {unusable:#?}"));
 }

@@ -14,7 +14,7 @@ use support::{Answer, ProxyServer, Server, TestCloud, answer, json, trusted};
 fn get(host: &str, port: u16) -> Request {
     Request {
         method: Method::GET,
-        url: format!("https://{host}:{port}/path?canary=1"),
+        url: format!("https://{host}:{port}/path?CANARY-SECRET=1"),
         headers: HeaderMap::new(),
         body: Bytes::new(),
     }
@@ -56,7 +56,7 @@ async fn redirects_are_named_and_not_followed() {
         "304 Not Modified",
     ] {
         let location = format!(
-            "location: http://127.0.0.1:{}/token?secret=canary\r\n",
+            "location: http://127.0.0.1:{}/token?secret=CANARY-SECRET\r\n",
             elsewhere.port
         );
         let server = Server::tls(vec![answer(status, &location, "")]).await;
@@ -67,7 +67,7 @@ async fn redirects_are_named_and_not_followed() {
             text.contains(&format!("http://127.0.0.1:{}/token", elsewhere.port)),
             "{text}"
         );
-        assert!(!text.contains("canary") && !error.is_temporary());
+        assert!(!text.contains("CANARY-SECRET") && !error.is_temporary());
     }
     assert!(elsewhere.received().is_empty());
 }
@@ -204,7 +204,7 @@ async fn other_urls_are_refused() {
         "",
         "https://",
         "https://user@localhost/",
-        "https://user:canary@localhost/",
+        "https://user:CANARY-SECRET@localhost/",
     ] {
         let request = Request {
             url: url.to_owned(),
@@ -212,7 +212,7 @@ async fn other_urls_are_refused() {
         };
         let error = http.call(request).await.unwrap_err();
         assert!(matches!(error, HttpError::Url { .. }), "{url}: {error:?}");
-        assert!(!error.to_string().contains("canary"));
+        assert!(!error.to_string().contains("CANARY-SECRET"));
     }
 }
 
@@ -242,7 +242,7 @@ async fn a_proxy_is_asked_for_a_tunnel_with_its_password() {
 async fn a_proxy_that_refuses_is_named_without_the_password() {
     let server = Server::tls(Vec::new()).await;
     let through = ProxyServer::start(server.port, Some("dXNlcjpwQHNz"), false).await;
-    let url = format!("http://user:canary@localhost:{}", through.port);
+    let url = format!("http://user:CANARY-SECRET@localhost:{}", through.port);
     let cloud = TestCloud::new("login.example.test", 4433);
     let http = cloud.http(proxy(&[("https_proxy", &url)]));
     let error = http
@@ -256,7 +256,7 @@ async fn a_proxy_that_refuses_is_named_without_the_password() {
         "{text}"
     );
     assert!(text.contains("authorization required"), "{text}");
-    assert!(!format!("{text}{error:?}{http:?}").contains("canary"));
+    assert!(!format!("{text}{error:?}{http:?}").contains("CANARY-SECRET"));
     assert!(server.received().is_empty());
 }
 
@@ -284,15 +284,15 @@ async fn hosts_of_no_proxy_and_this_machine_are_reached_directly() {
 
 #[tokio::test]
 async fn requests_and_answers_cannot_be_printed() {
-    let server = Server::tls(vec![json("200 OK", "canary")]).await;
+    let server = Server::tls(vec![json("200 OK", "CANARY-SECRET")]).await;
     let mut request = get("localhost", server.port);
     request
         .headers
-        .insert("authorization", "Bearer canary".parse().unwrap());
-    request.body = Bytes::from_static(b"canary");
+        .insert("authorization", "Bearer CANARY-SECRET".parse().unwrap());
+    request.body = Bytes::from_static(b"CANARY-SECRET");
     let shown = format!("{request:?}");
     let cloud = TestCloud::new("localhost", server.port);
     let response = cloud.http(Proxy::none()).call(request).await.unwrap();
-    assert!(!format!("{shown}{response:?}").contains("canary"));
+    assert!(!format!("{shown}{response:?}").contains("CANARY-SECRET"));
     assert!(trusted().ca_pem.starts_with("-----BEGIN"));
 }

@@ -146,7 +146,7 @@ async fn a_federated_token_file_is_read_for_each_request() {
 async fn a_refusal_keeps_code_trace_and_the_services_own_words() {
     let server = Server::tls(vec![json("401 Unauthorized", INVALID_CLIENT)]).await;
     let cloud = TestCloud::new("localhost", server.port);
-    let error = requester(&cloud, secret("canary"))
+    let error = requester(&cloud, secret("CANARY-SECRET"))
         .request(Generation(1))
         .await
         .unwrap_err();
@@ -162,7 +162,7 @@ async fn a_refusal_keeps_code_trace_and_the_services_own_words() {
             .full_text()
             .contains("AADSTS7000215: Invalid client secret provided.")
     );
-    assert!(!format!("{error:?}{}", error.full_text()).contains("canary"));
+    assert!(!format!("{error:?}{}", error.full_text()).contains("CANARY-SECRET"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

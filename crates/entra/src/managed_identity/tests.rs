@@ -92,7 +92,7 @@ fn unsupported_and_foreign_endpoints_are_refused() {
 #[test]
 fn requests_follow_the_table_of_the_fact_sheet() {
     let id = ClientId::parse("11111111-2222-3333-4444-555555555555").unwrap();
-    let header = Secret::from_bytes(b"h-canary".to_vec()).unwrap();
+    let header = Secret::from_bytes(b"h-CANARY-SECRET".to_vec()).unwrap();
     let imds = IdentityHost::Imds {
         origin: IMDS_ORIGIN.to_owned(),
     };
@@ -138,13 +138,13 @@ fn requests_follow_the_table_of_the_fact_sheet() {
             format!(
                 "http://127.0.0.1:1/msi?api-version=2019-08-01&{r}&mi_res_id=%2Fsubscriptions%2Fx"
             ),
-            ("x-identity-header", "h-canary"),
+            ("x-identity-header", "h-CANARY-SECRET"),
         ),
         (
             app,
             IdentityName::ObjectId("o".into()),
             format!("http://127.0.0.1:1/msi?api-version=2019-08-01&{r}&object_id=o"),
-            ("x-identity-header", "h-canary"),
+            ("x-identity-header", "h-CANARY-SECRET"),
         ),
         (
             ml,
@@ -153,7 +153,7 @@ fn requests_follow_the_table_of_the_fact_sheet() {
                 "http://127.0.0.1:1/msi?api-version=2017-09-01&{r}\
                  &clientid=11111111-2222-3333-4444-555555555555"
             ),
-            ("secret", "h-canary"),
+            ("secret", "h-CANARY-SECRET"),
         ),
     ];
     for (host, name, url, (key, value)) in cases {
@@ -161,7 +161,7 @@ fn requests_follow_the_table_of_the_fact_sheet() {
         let request = identity.request(RESOURCE).unwrap();
         assert_eq!(request.url, url);
         assert_eq!(request.headers[key], value);
-        assert!(!format!("{identity:?}{request:?}").contains("canary"));
+        assert!(!format!("{identity:?}{request:?}").contains("CANARY-SECRET"));
     }
 }
 
@@ -205,9 +205,9 @@ fn arc_reads_only_key_files_of_the_agents_folder() {
         arc_key_file(401, &HeaderMap::new(), allowed),
         Err(ManagedIdentityError::NoChallenge { .. })
     ));
-    let value = arc_answer(b"canary\n").unwrap();
-    assert_eq!(value, "Basic canary");
-    assert!(!format!("{value:?}").contains("canary"));
+    let value = arc_answer(b"CANARY-SECRET\n").unwrap();
+    assert_eq!(value, "Basic CANARY-SECRET");
+    assert!(!format!("{value:?}").contains("CANARY-SECRET"));
 }
 
 #[test]

@@ -87,10 +87,10 @@ async fn the_tenant_is_read_and_changed_one_thing_at_a_time() {
 #[tokio::test]
 async fn the_journal_tells_requests_without_secrets() {
     let (sandbox, https) = start(Preset::Rbac).await;
-    ask(&sandbox, &https, &[("client_secret", "canary-secret")]).await;
+    ask(&sandbox, &https, &[("client_secret", "CANARY-SECRET")]).await;
     let answer = control(&sandbox, &https, Method::GET, "journal?channel=entra", None).await;
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
-    assert!(!text.contains("canary-secret"), "{text}");
+    assert!(!text.contains("CANARY-SECRET"), "{text}");
     let entry = &answer.json()["entries"][0];
     assert_eq!(entry["answered"], "401 AADSTS7000215");
     assert!(

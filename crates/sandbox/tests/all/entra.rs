@@ -136,7 +136,7 @@ async fn recorded_errors_are_given_word_by_word() {
     let zero = uuid::Uuid::nil().to_string();
     for (changed, recorded) in [
         (
-            ("client_secret", "wrong"),
+            ("client_secret", "CANARY-SECRET wrong"),
             include_str!("vectors/token-error-invalid-client.json"),
         ),
         (
