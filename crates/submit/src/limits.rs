@@ -42,7 +42,7 @@ impl Default for Deadlines {
 pub struct PoolLimits {
     /// Sessions of one mailbox at a time, idle ones included. One more waits for its turn.
     /// Exchange refuses the fourth concurrent send.
-    pub sessions_per_mailbox: usize,
+    pub sessions_per_mailbox: u32,
     /// How long an idle session is kept. Exchange publishes no idle timeout; half a minute stays
     /// below any that is known.
     pub idle: Duration,
@@ -54,7 +54,7 @@ pub struct PoolLimits {
 impl Default for PoolLimits {
     fn default() -> Self {
         Self {
-            sessions_per_mailbox: 3,
+            sessions_per_mailbox: sendas_exchange::limits::SENDS_AT_ONCE_MAX,
             idle: Duration::from_secs(30),
             messages_per_session: 500,
         }

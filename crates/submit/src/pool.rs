@@ -154,7 +154,7 @@ impl Pool {
             return Arc::clone(slot);
         }
         let permits = Arc::new(Semaphore::new(
-            self.shared.limits.sessions_per_mailbox.max(1),
+            self.shared.limits.sessions_per_mailbox.max(1) as usize,
         ));
         let slot = Arc::new(Slot {
             permits,

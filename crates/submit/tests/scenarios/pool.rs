@@ -1,0 +1,113 @@
+//! Sessions are reused, bounded, and not kept beyond their use.
+
+use std::time::Duration;
+
+use sendas_sandbox::faults::{Effect, Fault, Step};
+use sendas_submit::{PoolLimits, SubmitError};
+
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn one_session_serves_message_after_message() {
+    let stage = Stage::start().await;
+    let pool = stage.pool(PoolLimits::default());
+    for n in 0..5 {
+        let mut lease = pool.lease(&stage.mailbox).await.unwrap();
+        assert_eq!(lease.is_reused(), n > 0);
+        let attempt = lease
+            .session()
+            .send(&stage.envelope(2), &stage.message())
+            .await;
+        assert!(attempt.is_accepted(), "{attempt:?}");
+    }
+    assert_eq!(stage.arrived(), 5);
+}
+
+#[tokio::test]
+async fn no_mailbox_has_more_sessions_than_allowed() {
+    let stage = Stage::start().await;
+    let pool = stage.pool(PoolLimits::default());
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        leases.push(pool.lease(&stage.mailbox).await.unwrap());
+    }
+    let fourth = tokio::time::timeout(Duration::from_millis(100), pool.lease(&stage.mailbox)).await;
+    assert!(fourth.is_err(), "the fourth waits");
+    leases.pop();
+    assert!(pool.lease(&stage.mailbox).await.unwrap().is_reused());
+}
+
+#[tokio::test]
+async fn a_session_that_the_service_closed_is_not_lent_again() {
+    let stage = Stage::start().await.without_limits();
+    let pool = stage.pool(PoolLimits::default());
+    let close = Fault::once(Step::End, Effect::AcceptThenClose);
+    stage.sandbox.fault(close).unwrap();
+    let attempt = pool
+        .submit(&stage.mailbox, &stage.envelope(1), &stage.message())
+        .await
+        .unwrap();
+    assert_eq!(
+        attempt.outcomes[0].kind(),
+        sendas_envelope::ReceiptOutcome::Uncertain
+    );
+    let mut lease = pool.lease(&stage.mailbox).await.unwrap();
+    assert!(!lease.is_reused());
+    assert!(
+        lease
+            .session()
+            .send(&stage.envelope(1), &stage.message())
+            .await
+            .is_accepted()
+    );
+    assert_eq!(stage.arrived(), 2, "the uncertain one had arrived");
+}
+
+#[tokio::test]
+async fn a_worn_session_is_replaced() {
+    let stage = Stage::start().await.without_limits();
+    let pool = stage.pool(PoolLimits {
+        messages_per_session: 2,
+        ..PoolLimits::default()
+    });
+    let mut reused = Vec::new();
+    for _ in 0..4 {
+        let mut lease = pool.lease(&stage.mailbox).await.unwrap();
+        reused.push(lease.is_reused());
+        assert!(
+            lease
+                .session()
+                .send(&stage.envelope(1), &stage.message())
+                .await
+                .is_accepted()
+        );
+    }
+    assert_eq!(reused, [false, true, false, true]);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_not_used_again() {
+    let stage = Stage::start().await;
+    let pool = stage.pool(PoolLimits::default());
+    let refusal = Effect::Reply {
+        code: 535,
+        text: "5.7.3 Authentication unsuccessful".to_owned(),
+    };
+    stage
+        .sandbox
+        .fault(Fault::once(Step::Auth, refusal))
+        .unwrap();
+    let error = pool.lease(&stage.mailbox).await.err().unwrap();
+    assert!(matches!(error, SubmitError::Auth { .. }), "{error}");
+    assert!(
+        pool.lease(&stage.mailbox).await.is_ok(),
+        "the next one has a fresh token"
+    );
+    let requests = stage.sandbox.journal(0);
+    let tokens = requests.iter().filter(|e| {
+        serde_json::to_string(e)
+            .unwrap()
+            .contains("/oauth2/v2.0/token")
+    });
+    assert_eq!(tokens.count(), 2);
+}
