@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::certs::{Certs, CertsError, TlsMax};
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::entra::keys::PendingKey;
+use crate::entra::keys;
 use crate::faults::{Fault, FaultError, Faults};
 use crate::files::{self, Details};
 use crate::front::{self, Fronts, Serves};
@@ -126,10 +126,13 @@ impl Sandbox {
     pub async fn start(options: Options) -> Result<Running, StartError> {
         let clock = Clock::default();
         let now = clock.now();
-        let key = PendingKey::start(now);
+        keys::prepare(now);
         let certs = Certs::make(now, options.smtp_tls_max)?;
         let chance = options.seed.map_or_else(Chance::unforeseen, Chance::seeded);
-        let (tenant, made) = preset::make(options.tenant, &chance, now);
+        let (mut tenant, made) = preset::make(options.tenant, &chance, now);
+        if options.tarpit {
+            tenant.behaviour.tarpit_ms = limits::TARPIT_MS;
+        }
 
         let (folder, vanishing) = folder(options.folder)?;
         let takeover = options.ports == Ports::Takeover;
@@ -186,13 +189,11 @@ impl Sandbox {
             journal: Journal::default(),
             mailroom: Mailroom::new(folder.join("messages")),
             quotas: Arc::default(),
-            key,
             places,
             made,
             control_token,
             ca_pem: certs.ca_pem,
             folder: folder.clone(),
-            tarpit: Duration::from_millis(if options.tarpit { limits::TARPIT_MS } else { 0 }),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             history: RwLock::new(History::new(tenant)),

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::entra::keys::PendingKey;
+use crate::entra::keys::{self, SigningKey};
 use crate::faults::Faults;
 use crate::journal::{Channel, Entry, Journal};
 use crate::mailroom::Mailroom;
@@ -43,14 +42,11 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) mailroom: Mailroom,
     pub(crate) quotas: Arc<Quotas>,
-    pub(crate) key: PendingKey,
     pub(crate) places: Places,
     pub(crate) made: Made,
     pub(crate) control_token: String,
     pub(crate) ca_pem: String,
     pub(crate) folder: PathBuf,
-    /// Milliseconds an error reply of SMTP waits.
-    pub(crate) tarpit: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) history: RwLock<History>,
@@ -87,6 +83,11 @@ impl World {
     pub(crate) fn settled_at(&self) -> Option<Timestamp> {
         let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
         history.settled_at(self.clock.now())
+    }
+
+    /// The key that signs tokens; waits for it at first use.
+    pub(crate) fn key(&self) -> &'static SigningKey {
+        keys::get(self.clock.now())
     }
 
     /// The number of a new connection.

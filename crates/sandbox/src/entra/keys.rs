@@ -1,7 +1,6 @@
 //! The key that signs tokens, made in the background and joined at first use.
 
-use std::sync::LazyLock;
-use std::thread::JoinHandle;
+use std::sync::OnceLock;
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::KeySize;
@@ -106,27 +105,17 @@ impl SigningKey {
     }
 }
 
-/// A key being made on a thread of its own.
-pub(crate) struct PendingKey(LazyLock<SigningKey, Box<dyn FnOnce() -> SigningKey + Send>>);
+/// The key of this process: like the service's, it signs for every tenant.
+static KEY: OnceLock<SigningKey> = OnceLock::new();
 
-impl PendingKey {
-    /// Starts making the key.
-    pub(crate) fn start(now: Timestamp) -> Self {
-        let thread: JoinHandle<SigningKey> = std::thread::spawn(move || SigningKey::make(now));
-        Self(LazyLock::new(Box::new(move || {
-            thread.join().expect("making a key does not panic")
-        })))
-    }
-
-    /// The key; waits for it at first use.
-    pub(crate) fn get(&self) -> &SigningKey {
-        LazyLock::force(&self.0)
+/// Starts making the key on a thread of its own, unless there is one.
+pub(crate) fn prepare(now: Timestamp) {
+    if KEY.get().is_none() {
+        std::thread::spawn(move || get(now).id.len());
     }
 }
 
-/// A key for tests, made once per process.
-#[cfg(test)]
-pub(crate) fn for_tests() -> &'static SigningKey {
-    static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::make(Timestamp::UNIX_EPOCH));
-    &KEY
+/// The key; whoever comes first waits until it is made.
+pub(crate) fn get(now: Timestamp) -> &'static SigningKey {
+    KEY.get_or_init(|| SigningKey::make(now))
 }

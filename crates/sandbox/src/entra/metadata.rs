@@ -70,7 +70,7 @@ pub(super) async fn keys_v1(
 async fn keys(world: &Arc<World>, issuer: Option<String>) -> Response<Body> {
     let world = Arc::clone(world);
     // The key may still be in the making; waiting for it must not hold up the other requests.
-    let jwk = tokio::task::spawn_blocking(move || world.key.get().jwk(issuer.as_deref())).await;
+    let jwk = tokio::task::spawn_blocking(move || world.key().jwk(issuer.as_deref())).await;
     match jwk {
         Ok(jwk) => answer(&json!({ "keys": [jwk] })),
         Err(_) => front::json(StatusCode::INTERNAL_SERVER_ERROR, "{}".into()),

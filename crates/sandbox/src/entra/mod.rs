@@ -91,7 +91,7 @@ fn token(
     };
     match token::judge_token_request(&view, &request, now, &world.chance) {
         Ok(grant) => {
-            let key = world.key.get();
+            let key = world.key();
             let signed = key.sign(&token::header(&key.id, grant.v1_token), &grant.claims);
             let body = token::answer(&grant, &signed, version, now);
             let mut response = front::json(StatusCode::OK, body.to_string());
@@ -136,7 +136,7 @@ fn never_stored(response: &mut Response<Body>) {
 /// with Microsoft's own command line tools would give them.
 pub(crate) fn admin_tokens(world: &World) -> (String, String) {
     let (view, now) = world.view();
-    let key = world.key.get();
+    let key = world.key();
     let upn = &world.made.admin_user;
     let sign = |resource: &str, client: uuid::Uuid| {
         let claims = token::delegated_claims(&view, upn, resource, client, now, &world.chance);

@@ -265,13 +265,7 @@ impl Conversation {
                 .because("the response is not in the form of XOAUTH2");
         };
         let (view, now) = self.world.view();
-        match auth::judge_auth(
-            &view,
-            self.world.key.get(),
-            &bearer.user,
-            &bearer.token,
-            now,
-        ) {
+        match auth::judge_auth(&view, self.world.key(), &bearer.user, &bearer.token, now) {
             Ok(sender) => {
                 self.sender = Some(sender);
                 reply::AUTH_GIVEN.said()

@@ -255,9 +255,12 @@ impl Talk {
     }
 
     async fn say(&mut self, reply: &Reply) -> io::Result<()> {
-        if reply.code() >= 400 && !self.world.tarpit.is_zero() {
-            self.flush().await?;
-            tokio::time::sleep(self.world.tarpit).await;
+        if reply.code() >= 400 {
+            let tarpit_ms = self.world.view().0.behaviour().tarpit_ms;
+            if tarpit_ms > 0 {
+                self.flush().await?;
+                tokio::time::sleep(Duration::from_millis(tarpit_ms)).await;
+            }
         }
         self.session.reply(reply);
         if self.session.output().len() >= BODY_READ_OCTETS {

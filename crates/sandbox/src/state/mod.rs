@@ -104,6 +104,8 @@ pub struct Behaviour {
     pub token_life_s: TokenLife,
     /// Whether the service's limits are kept: sends at once, messages a minute, recipients a day.
     pub limits: Limits,
+    /// Milliseconds an error reply of SMTP waits; the service's are 5,000, `--tarpit` sets that.
+    pub tarpit_ms: u64,
     /// EHLO keywords that are left out, for example `CHUNKING`.
     pub ehlo_without: BTreeSet<String>,
 }

@@ -4,5 +4,11 @@
 
 mod control;
 mod entra;
+mod errors;
+mod files;
 mod https;
+mod limits;
+mod mail;
+mod rights;
 mod smtp;
+mod talk;
