@@ -99,11 +99,10 @@ fn is_right(step: Step, effect: &str, end: &End) -> bool {
         ) => {
             matches!(end, End::NoSession(_))
         }
-        (_, "4xx" | "421") => *end == End::Outcome(Deferred),
         (_, "5xx") => *end == End::Outcome(Refused),
         // The whole message leaves in the flight of MAIL, so a connection that breaks at any
         // command behind AUTH leaves it open whether the service has it; by DATA it does not.
-        (Step::Data, _) => *end == End::Outcome(Deferred),
+        (_, "4xx" | "421") | (Step::Data, _) => *end == End::Outcome(Deferred),
         _ => *end == End::Outcome(Uncertain),
     }
 }
