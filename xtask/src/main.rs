@@ -33,7 +33,7 @@ cargo xtask TASK
   tools      only install what the tests drive
   interop    only the tests with foreign programs (curl, msmtp, Python, Node)
   generate   write the generated pages of docs/reference anew
-  bench      run the benches and print their ratios
+  bench      run the benches, or those named, and print their ratios
   deny       run cargo-deny with a current advisory database (needs the network)
   dist       build the release archive into target/dist
 ";

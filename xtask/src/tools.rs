@@ -40,18 +40,31 @@ const PROGRAMS: [Program; 3] = [
     },
 ];
 
+/// What only the benches need.
+const BENCH_PROGRAMS: [Program; 1] = [Program {
+    name: "time",
+    probe: &["--version"],
+    package: "time",
+}];
+
+/// Installs what is missing, that of the benches too.
+pub(crate) fn install_for_benches(workspace: &Workspace) -> Result<()> {
+    install(workspace)?;
+    programs(&BENCH_PROGRAMS)
+}
+
 /// Installs what is missing and says what it installs.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     println!("== tools");
-    programs()?;
+    programs(&PROGRAMS)?;
     let folder = workspace.tools();
     let pins = workspace.root.join("xtask/tools");
     python(&folder, &pins)?;
     node(&folder, &pins)
 }
 
-fn programs() -> Result<()> {
-    let missing: Vec<&Program> = PROGRAMS
+fn programs(needed: &[Program]) -> Result<()> {
+    let missing: Vec<&Program> = needed
         .iter()
         .filter(|program| !Run::new(program.name).args(program.probe).succeeds())
         .collect();
