@@ -146,7 +146,7 @@ pub struct Fault {
     /// How many times the step passes unharmed first.
     #[serde(default)]
     pub after: u32,
-    /// Only for this mailbox (SMTP, from AUTH on) or client id (HTTP).
+    /// Only for this mailbox (SMTP, from AUTH on) or client id (token requests).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
     /// Strikes in this many of 100 cases, by the seed.
@@ -264,11 +264,18 @@ impl Faults {
     }
 
     /// The fault that strikes at this step, if one does: the oldest that matches.
-    pub(crate) fn strike(&self, at: Step, whom: Option<&str>, chance: &Chance) -> Option<Fault> {
+    pub(crate) fn strike(
+        &self,
+        at: Step,
+        whom: impl FnOnce() -> Option<String>,
+        chance: &Chance,
+    ) -> Option<Fault> {
         let faults = &mut self.lock().faults;
         if faults.is_empty() {
             return None;
         }
+        let whom = whom();
+        let whom = whom.as_deref();
         let index = faults.iter_mut().position(|fault| {
             let meant = fault.at == at
                 && fault
@@ -311,7 +318,7 @@ mod tests {
             })
             .unwrap();
         let struck: Vec<bool> = (0..5)
-            .map(|_| faults.strike(Step::Mail, None, &chance).is_some())
+            .map(|_| faults.strike(Step::Mail, || None, &chance).is_some())
             .collect();
         assert_eq!(struck, [false, true, true, false, false]);
         assert!(faults.list().is_empty());
@@ -327,20 +334,20 @@ mod tests {
                 ..Fault::always(Step::Mail, Effect::Stall)
             })
             .unwrap();
-        assert!(faults.strike(Step::Mail, None, &chance).is_none());
+        assert!(faults.strike(Step::Mail, || None, &chance).is_none());
         assert!(
             faults
-                .strike(Step::Mail, Some("c@b.example"), &chance)
+                .strike(Step::Mail, || Some("c@b.example".into()), &chance)
                 .is_none()
         );
         assert!(
             faults
-                .strike(Step::Rcpt, Some("a@b.example"), &chance)
+                .strike(Step::Rcpt, || Some("a@b.example".into()), &chance)
                 .is_none()
         );
         assert!(
             faults
-                .strike(Step::Mail, Some("A@B.example"), &chance)
+                .strike(Step::Mail, || Some("A@B.example".into()), &chance)
                 .is_some()
         );
         assert_eq!(faults.clear(None), 1);

@@ -155,11 +155,11 @@ impl Visit {
         let path = parts.uri.path();
         let step = step_of(channel, path);
         let asked = format!("{} {path}{}", parts.method, show(&parts, &body));
-        let client = client_of(&parts.headers, &body);
-        let fault = self
-            .world
-            .faults
-            .strike(step, client.as_deref(), &self.world.chance);
+        let fault = self.world.faults.strike(
+            step,
+            || client_of(&parts.headers, &body),
+            &self.world.chance,
+        );
         let struck = fault.as_ref().map(|fault| fault.id);
 
         let answer = match fault {

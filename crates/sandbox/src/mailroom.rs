@@ -2,6 +2,7 @@
 //!
 //! Messages stay in memory up to a sum; older ones are spilled to files beside it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
@@ -119,17 +120,27 @@ impl Octets {
         }
     }
 
+    /// Makes room for octets that were announced.
+    pub(crate) fn expect(&mut self, octets: u64) {
+        if let Self::Memory(held) = self {
+            let octets = usize::try_from(octets).unwrap_or(usize::MAX);
+            held.reserve(octets.min(limits::MESSAGE_MEMORY_OCTETS - held.len()));
+        }
+    }
+
     /// The first octets: enough for the header section.
-    pub(crate) fn head(&mut self) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn head(&mut self) -> std::io::Result<Cow<'_, [u8]>> {
         match self {
-            Self::Memory(held) => Ok(held[..held.len().min(limits::HEADER_OCTETS_MAX)].to_vec()),
+            Self::Memory(held) => Ok(Cow::Borrowed(
+                &held[..held.len().min(limits::HEADER_OCTETS_MAX)],
+            )),
             Self::File { file, .. } => {
                 file.seek(SeekFrom::Start(0))?;
                 let mut head = Vec::new();
                 file.take(limits::HEADER_OCTETS_MAX as u64)
                     .read_to_end(&mut head)?;
                 file.seek(SeekFrom::End(0))?;
-                Ok(head)
+                Ok(Cow::Owned(head))
             }
         }
     }
@@ -194,6 +205,17 @@ impl Filter {
                     .to_lowercase()
                     .contains(&subject.to_lowercase())
             })
+    }
+}
+
+impl Shelves {
+    // Numbers only grow.
+    fn find(&self, id: u64) -> Option<&(Message, Kept)> {
+        let at = self
+            .messages
+            .binary_search_by_key(&id, |(message, _)| message.id)
+            .ok()?;
+        self.messages.get(at)
     }
 }
 
@@ -266,16 +288,12 @@ impl Mailroom {
 
     /// One message.
     pub(crate) fn get(&self, id: u64) -> Option<Message> {
-        self.lock()
-            .messages
-            .iter()
-            .find(|(m, _)| m.id == id)
-            .map(|(m, _)| m.clone())
+        self.lock().find(id).map(|(message, _)| message.clone())
     }
 
     /// A message's octets as received.
     pub(crate) fn raw(&self, id: u64) -> std::io::Result<Option<Bytes>> {
-        let path = match self.lock().messages.iter().find(|(m, _)| m.id == id) {
+        let path = match self.lock().find(id) {
             None => return Ok(None),
             Some((_, Kept::Memory(octets))) => return Ok(Some(octets.clone())),
             Some((_, Kept::File(path))) => path.clone(),
@@ -311,7 +329,7 @@ impl Mailroom {
         let enough = async {
             loop {
                 arrived.borrow_and_update();
-                if self.list(filter).len() >= count || arrived.changed().await.is_err() {
+                if self.count(filter) >= count || arrived.changed().await.is_err() {
                     return;
                 }
             }
@@ -319,6 +337,15 @@ impl Mailroom {
         // Running out of time is an answer too: the caller sees fewer messages.
         drop(tokio::time::timeout(at_most, enough).await);
         self.list(filter)
+    }
+
+    fn count(&self, filter: &Filter) -> usize {
+        let shelves = self.lock();
+        shelves
+            .messages
+            .iter()
+            .filter(|(message, _)| filter.matches(message))
+            .count()
     }
 
     fn make_room(&self, shelves: &mut Shelves) -> std::io::Result<()> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -90,6 +90,20 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.0, axum::Json(self.1)).into_response()
+    }
+}
+
+/// A JSON body; what cannot be read is refused as JSON too.
+pub(crate) struct Document<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned> FromRequest<Arc<World>> for Document<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, world: &Arc<World>) -> Result<Self, Refusal> {
+        match axum::Json::from_request(request, world).await {
+            Ok(axum::Json(document)) => Ok(Self(document)),
+            Err(rejection) => Err(Refusal::new(rejection.status(), rejection.body_text())),
+        }
     }
 }
 

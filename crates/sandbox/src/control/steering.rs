@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::messages::Removed;
-use super::{ErrorAnswer, Refusal};
+use super::{Document, ErrorAnswer, Refusal};
 use crate::faults::Fault;
 use crate::journal::{Channel, Entry};
 use crate::limits;
@@ -53,7 +53,7 @@ pub(crate) async fn faults(State(world): State<Arc<World>>) -> Json<FaultList> {
 ))]
 pub(crate) async fn add_faults(
     State(world): State<Arc<World>>,
-    Json(asked): Json<FaultsAsked>,
+    Document(asked): Document<FaultsAsked>,
 ) -> Result<(StatusCode, Json<FaultList>), Refusal> {
     let asked = match asked {
         FaultsAsked::Many(many) => many,
@@ -136,7 +136,7 @@ pub(crate) async fn clock(State(world): State<Arc<World>>) -> Json<ClockAnswer> 
 ))]
 pub(crate) async fn advance(
     State(world): State<Arc<World>>,
-    Json(asked): Json<Advance>,
+    Document(asked): Document<Advance>,
 ) -> Json<ClockAnswer> {
     world.clock.advance(Duration::from_secs(asked.advance_s));
     let asked = format!("POST clock advance_s={}", asked.advance_s);

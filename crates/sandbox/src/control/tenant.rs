@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{ErrorAnswer, Refusal};
+use super::{Document, ErrorAnswer, Refusal};
 use crate::journal::Channel;
 use crate::state::{PatchError, Tenant};
 use crate::world::World;
@@ -25,7 +25,7 @@ pub(crate) async fn read(State(world): State<Arc<World>>) -> Json<Tenant> {
 ))]
 pub(crate) async fn change(
     State(world): State<Arc<World>>,
-    Json(patch): Json<Value>,
+    Document(patch): Document<Value>,
 ) -> Result<Json<Tenant>, Refusal> {
     let changed = world.patch(&patch).map_err(|error| refuse(&error))?;
     // Names only: a patch may hold the text of a secret.

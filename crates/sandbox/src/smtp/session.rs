@@ -30,7 +30,7 @@ pub(super) struct Conversation {
     names: Names,
     tls: Option<&'static str>,
     login: Option<Login>,
-    pub(super) sender: Option<Sender>,
+    sender: Option<Sender>,
     transaction: Option<Transaction>,
 }
 
@@ -133,6 +133,20 @@ impl Conversation {
         })
     }
 
+    /// Whom a fault at an event would strike: the mailbox of the AUTH, or the one that is trying.
+    pub(super) fn whom(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::Auth {
+                initial: Some(response),
+                ..
+            }
+            | Event::AuthResponse(response) => {
+                response.xoauth2().ok().map(|bearer| bearer.user.clone())
+            }
+            _ => self.sender.as_ref().map(|sender| sender.mailbox.clone()),
+        }
+    }
+
     /// Answers an event.
     pub(super) async fn answer(&mut self, event: Event) -> Answer {
         Answer::Say(match event {
@@ -150,8 +164,11 @@ impl Conversation {
                 self.begin("DATA");
                 reply::DATA_GO.said()
             }
-            Event::Chunk { .. } => {
+            Event::Chunk { octets, .. } => {
                 self.begin("BDAT");
+                if let Some(open) = &mut self.transaction {
+                    open.octets.expect(octets);
+                }
                 return Answer::Nothing;
             }
             Event::Body(octets) => {
@@ -308,6 +325,8 @@ impl Conversation {
         if let Some(id) = &mail.envelope_id {
             parameters.push(format!("ENVID={}", id.to_xtext()));
         }
+        let mut octets = Octets::default();
+        octets.expect(mail.size_octets.unwrap_or_default());
         self.transaction = Some(Transaction {
             reverse_path: mail.reverse_path.as_str().to_owned(),
             parameters,
@@ -317,7 +336,7 @@ impl Conversation {
             external: 0,
             sending: None,
             transfer: "DATA",
-            octets: Octets::default(),
+            octets,
             octets_seen: 0,
             check: LineCheck::default(),
             bare_line_end: false,

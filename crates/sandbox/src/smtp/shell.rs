@@ -164,7 +164,7 @@ impl Talk {
     // Answers false when the connection is over.
     async fn greet(&mut self) -> io::Result<bool> {
         for step in [Step::Connect, Step::Greeting] {
-            let fault = self.world.faults.strike(step, None, &self.world.chance);
+            let fault = self.world.faults.strike(step, || None, &self.world.chance);
             let struck = fault.as_ref().map(|fault| fault.id);
             match self.strike(fault).await? {
                 After::Right => {}
@@ -186,19 +186,16 @@ impl Talk {
     // Handles every event at hand. Answers false when the connection is over.
     async fn events(&mut self) -> io::Result<bool> {
         while let Some(event) = self.session.next_event() {
-            let whom = self
-                .conversation
-                .sender
-                .as_ref()
-                .map(|sender| sender.mailbox.as_str());
             let ends_body = matches!(event, Event::MessageEnd | Event::ChunkEnd);
             // A reply that already waits for the end of the body goes before a fault there.
             let step = self
                 .conversation
                 .step(&event)
                 .filter(|_| !ends_body || self.instead.is_none());
-            let fault =
-                step.and_then(|step| self.world.faults.strike(step, whom, &self.world.chance));
+            let fault = step.and_then(|step| {
+                let whom = || self.conversation.whom(&event);
+                self.world.faults.strike(step, whom, &self.world.chance)
+            });
             let struck = fault.as_ref().map(|fault| fault.id);
             let after = self.strike(fault).await?;
             let asked = shown(&event);
@@ -282,7 +279,7 @@ impl Talk {
         let fault = self
             .world
             .faults
-            .strike(Step::Tls, None, &self.world.chance);
+            .strike(Step::Tls, || None, &self.world.chance);
         if !matches!(self.strike(fault).await?, After::Right) {
             return Ok(false);
         }

@@ -142,6 +142,10 @@ async fn faults_are_added_listed_and_cleared() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     let left = control(&sandbox, &https, Method::GET, "faults", None).await;
     assert_eq!(left.json(), json!({"faults":[]}), "all or none");
+    let nowhere = json!({"at":"nowhere","effect":{"kind":"close"}});
+    let answer = control(&sandbox, &https, Method::POST, "faults", Some(nowhere)).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.json()["error"].is_string());
     sandbox.stop().await;
 }
 
