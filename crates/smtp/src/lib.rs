@@ -12,6 +12,7 @@ pub mod chunk;
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod error;
 pub mod limits;
 pub mod line;
 pub mod parameter;
@@ -20,6 +21,7 @@ pub mod sasl;
 pub mod server;
 
 pub use capability::Capabilities;
-pub use command::{ClientName, Command, CommandError};
+pub use command::{ClientName, Command};
+pub use error::CommandError;
 pub use parameter::{MailCommand, RcptCommand};
 pub use reply::{Reply, ReplyError, ReplyReader};

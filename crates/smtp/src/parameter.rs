@@ -7,7 +7,7 @@ use sendas_envelope::{
     Body, EnvelopeId, ForwardPath, Notify, OriginalRecipient, Recipient, Return, ReversePath,
 };
 
-use crate::command::CommandError;
+use crate::error::CommandError;
 use crate::limits::PARAMETERS_MAX;
 
 /// `MAIL FROM` with everything it may carry.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sendas_envelope::{Body, ForwardPath};
-use sendas_smtp::command::CommandError;
+use sendas_smtp::CommandError;
 use sendas_smtp::data::LineCheck;
 use sendas_smtp::sasl::Response;
 use sendas_smtp::server::{Event, Violation};

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::command::{ClientName, CommandError};
+use crate::command::ClientName;
+use crate::error::CommandError;
 use crate::parameter::{MailCommand, RcptCommand};
 use crate::sasl::Response;
 
