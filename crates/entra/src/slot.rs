@@ -212,7 +212,6 @@ impl Slot {
             .is_some_and(|held| held.token.generation() == generation)
         {
             self.accepted = Some((generation, now.steady));
-            self.refusals = 0;
         }
     }
 

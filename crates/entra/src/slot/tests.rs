@@ -275,17 +275,6 @@ fn a_token_that_has_just_logged_in_is_not_blamed_for_a_mailbox() {
 }
 
 #[test]
-fn a_login_ends_the_row_of_refusals() {
-    let mut slot = Slot::new(1);
-    let first = fetch(&mut slot, at(0));
-    slot.refuse(first.generation(), at(0));
-    let second = fetch(&mut slot, at(1));
-    slot.accept(second.generation(), at(1));
-    slot.refuse(second.generation(), at(601));
-    fetch(&mut slot, at(601));
-}
-
-#[test]
 fn fresh_tokens_refused_in_a_row_bring_growing_pauses() {
     let mut slot = Slot::new(1);
     let mut now = 0;
