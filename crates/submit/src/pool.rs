@@ -14,6 +14,7 @@ use crate::limits::PoolLimits;
 use crate::message::Message;
 use crate::outcome::Attempt;
 use crate::session::Session;
+use crate::verdict;
 
 /// Sessions of one principal at one host. Clones share them.
 ///
@@ -110,7 +111,7 @@ impl Pool {
     /// Lends a session of the mailbox, kept or new.
     ///
     /// # Errors
-    /// [`SubmitError`]; a refused token is reported to its source.
+    /// [`SubmitError`]; a token that may be at fault for it is reported to its source.
     ///
     /// # Panics
     /// Never: the semaphore is not closed while the pool lives.
@@ -185,11 +186,18 @@ impl Pool {
         let token = async { tokens.token().await.map_err(SubmitError::from) };
         let (token, opened) = futures_util::future::try_join(token, connector.open()).await?;
         let session = match opened.authenticate(mailbox, token.expose()).await {
-            Err(error @ SubmitError::Auth { .. }) => {
-                tokens.refused(token.generation());
+            Ok(session) => {
+                tokens.accepted(token.generation());
+                session
+            }
+            Err(error) => {
+                if let SubmitError::Auth { reply, .. } = &error
+                    && verdict::doubts_token(reply)
+                {
+                    tokens.refused(token.generation());
+                }
                 return Err(error);
             }
-            other => other?,
         };
         let life = token.expires_at().duration_since(clock.now().wall);
         let life = Duration::try_from(life).unwrap_or(Duration::ZERO);

@@ -89,6 +89,8 @@ impl Session {
     /// Submits several messages, each before the replies to the one before it are in where the
     /// service offers PIPELINING and CHUNKING. One attempt for each, in order.
     pub async fn send_all(&mut self, submissions: &[Submission<'_>]) -> Vec<Attempt> {
+        // Lost until it is done: dropped half-way, the next user would read this one's replies.
+        let was_lost = std::mem::replace(&mut self.is_lost, true);
         let mut run = Run {
             session: self,
             submissions,
@@ -96,8 +98,9 @@ impl Session {
             under_way: VecDeque::new(),
             started: 0,
         };
-        if let Err(error) = run.run().await {
-            run.give_up(error);
+        match run.run().await {
+            Ok(()) => run.session.is_lost = was_lost,
+            Err(error) => run.give_up(error),
         }
         debug_assert!(
             run.attempts.iter().all(Option::is_some),

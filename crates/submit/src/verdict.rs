@@ -90,6 +90,14 @@ pub fn of_opening(error: &Arc<SubmitError>) -> Failure {
     Failure::local(scope, class, subject, origin)
 }
 
+/// Whether a refused AUTH may be the token's fault. A switch of tenant or mailbox is not, nor is
+/// what passes by itself; what nobody knows may be.
+pub(crate) fn doubts_token(reply: &Reply) -> bool {
+    let is_permanent = reply.code() / 100 == 5;
+    let entry = explain(Stage::Auth, reply).entry;
+    is_permanent && entry.is_none_or(|entry| entry.id == "S-AUTH-REFUSED")
+}
+
 /// What it means that the service lacks something the envelope needs.
 pub fn of_unsupported(unsupported: Unsupported) -> Outcome {
     // X.6.7, X.6.1 and X.3.4 of the enhanced status registry.

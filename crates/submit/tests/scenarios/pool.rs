@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sendas_entra::TokenSource as _;
 use sendas_sandbox::faults::{Effect, Fault, Step};
 use sendas_submit::{PoolLimits, SubmitError};
 
@@ -110,4 +111,50 @@ async fn a_refused_token_is_not_used_again() {
             .contains("/oauth2/v2.0/token")
     });
     assert_eq!(tokens.count(), 2);
+}
+
+#[tokio::test]
+async fn a_session_left_half_way_is_not_lent_again() {
+    let stage = Stage::start().await;
+    let pool = stage.pool(PoolLimits::default());
+    stage
+        .sandbox
+        .fault(Fault::once(Step::End, Effect::Stall))
+        .unwrap();
+    let (envelope, message) = (stage.envelope(1), stage.message());
+    let sending = pool.submit(&stage.mailbox, &envelope, &message);
+    tokio::select! {
+        _ = sending => panic!("the service never answers"),
+        () = stage.fault_struck() => {}
+    }
+    let lease = pool.lease(&stage.mailbox).await.unwrap();
+    assert!(
+        !lease.is_reused(),
+        "its replies would be taken for another message's"
+    );
+}
+
+#[tokio::test]
+async fn a_switch_of_the_mailbox_is_not_the_tokens_fault() {
+    let stage = Stage::start().await;
+    let pool = stage.pool(PoolLimits::default());
+    let outside = stage.sandbox.details().mailbox_outside.parse().unwrap();
+    for _ in 0..3 {
+        let error = pool.lease(&outside).await.err().unwrap();
+        assert!(error.to_string().contains("disabled for the"), "{error}");
+    }
+    assert_eq!(stage.tokens.token().await.unwrap().generation().0, 1);
+}
+
+#[tokio::test]
+async fn a_mailbox_without_rights_does_not_cost_the_others_their_token() {
+    let stage = Stage::start().await;
+    let pool = stage.pool(PoolLimits::default());
+    drop(pool.lease(&stage.mailbox).await.unwrap());
+    let unknown = "nobody@contoso.onmicrosoft.com".parse().unwrap();
+    for _ in 0..3 {
+        let error = pool.lease(&unknown).await.err().unwrap();
+        assert!(error.to_string().contains("535 5.7.3"), "{error}");
+    }
+    assert_eq!(stage.tokens.token().await.unwrap().generation().0, 1);
 }

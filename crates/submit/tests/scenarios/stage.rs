@@ -94,6 +94,18 @@ impl Stage {
             .messages(&sendas_sandbox::Filter::default())
             .len()
     }
+
+    /// Waits until a fault has struck.
+    pub(crate) async fn fault_struck(&self) {
+        while !self
+            .sandbox
+            .journal(0)
+            .iter()
+            .any(|entry| entry.fault.is_some())
+        {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// Deadlines that let a stalled step fail within the test's patience.
