@@ -283,7 +283,7 @@ impl Trace for Log {
             TraceEvent::Connected(address) => tracing::info!("connected to {address}"),
             TraceEvent::Sent { line, .. } => tracing::info!("-> {}", output::visible(line)),
             TraceEvent::SentBody { octets } => {
-                tracing::info!("-> <{octets} octets of the message>")
+                tracing::info!("-> <{octets} octets of the message>");
             }
             TraceEvent::Received { reply, .. } => tracing::info!("<- {reply}"),
             TraceEvent::Secured(details) => tracing::info!("{}", Tls::of(details).in_words()),

@@ -1,11 +1,6 @@
 //! The demonstration: nothing but the binary, twice at once, without home, network settings or
 //! configuration.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its case must fail"
-)]
-
 mod support;
 
 use serde_json::Value;

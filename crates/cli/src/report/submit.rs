@@ -15,7 +15,7 @@ use crate::identity::Identity;
 const BARE_REFUSAL: &str = "S-AUTH-REFUSED";
 
 /// Causes that are told of those that are possible.
-const CAUSES_MAX: usize = 5;
+const CAUSES_MAX: usize = 8;
 
 /// Who the service is to a reader.
 const SERVICE: &str = "Exchange Online";

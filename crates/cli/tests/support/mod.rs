@@ -6,6 +6,8 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod transcript;
+
 use std::path::Path;
 
 use sendas_sandbox::Running;
@@ -23,6 +25,17 @@ impl Home {
     /// Its path; commands run in it.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Writes a file that only its owner can read.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 
     /// The command with these arguments, at home here.
