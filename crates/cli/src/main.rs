@@ -58,7 +58,7 @@ fn run(arguments: Arguments, machine: &Machine) -> Exit {
             command.json(),
             commands::config::run(&command, global, machine),
         ),
-        Command::Sandbox(command) => (false, commands::sandbox::run(&command)),
+        Command::Sandbox(command) => (command.json(), commands::sandbox::run(&command)),
         Command::Completions(command) => (false, commands::completions::run(&command)),
     };
     outcome.unwrap_or_else(|failure| failure.tell(json))

@@ -126,6 +126,7 @@ async fn json_is_json_however_it_ends() {
         (&["token", "inspect", "--json"], "", 0),
         (&["token", "inspect", "--json"], "no token", 1),
         (&["config", "check", "--json"], "", 0),
+        (&["sandbox", "env", "--json", "--dir", "none"], "", 1),
         (&["config", "show", "--json"], "", 0),
         (&["config", "check", "--json", "--config", "none"], "", 2),
     ];

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use sendas_sandbox::{Options, Ports, Preset, Sandbox, Scenario};
+use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::report::{Failure, Outcome, chain};
@@ -72,6 +73,15 @@ pub(crate) struct Env {
     /// The sandbox's folder.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// Answer in JSON: the variables by name.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub(crate) fn json(&self) -> bool {
+        matches!(self, Self::Env(env) if env.json)
+    }
 }
 
 pub(crate) fn run(command: &Command) -> Outcome {
@@ -160,7 +170,35 @@ fn print_env(env: &Env) -> Outcome {
         Failure::machine(format!("{} was not read", path.display()), &error)
             .command(format!("sendas sandbox run --dir {}", env.dir.display()))
     })?;
-    output::data(&text)
-        .map_err(|error| Failure::machine("the exports were not written", &error))?;
+    let written = if env.json {
+        output::json(&variables(&text))
+    } else {
+        output::data(&text)
+    };
+    written.map_err(|error| Failure::machine("the exports were not written", &error))?;
     Ok(Exit::Done)
+}
+
+/// The variables of a file of shell exports.
+fn variables(exports: &str) -> Value {
+    let pairs = exports.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+        let bare = value
+            .strip_prefix('\'')
+            .and_then(|value| value.strip_suffix('\''));
+        let value = bare.map_or_else(|| value.to_owned(), |value| value.replace(r"'\''", "'"));
+        Some((name.to_owned(), Value::String(value)))
+    });
+    Value::Object(pairs.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variables;
+
+    #[test]
+    fn exports_are_read_as_a_shell_reads_them() {
+        let found = variables("# a\nexport A=1\nexport B='it'\\''s b'\nC=2\n");
+        assert_eq!(found, serde_json::json!({ "A": "1", "B": "it's b" }));
+    }
 }

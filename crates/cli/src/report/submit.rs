@@ -127,16 +127,14 @@ pub(crate) fn not_taken(
 
 /// Tells that nobody knows whether the service has the message.
 pub(crate) fn uncertain(what: String, failure: &sendas_submit::Failure) -> Failure {
-    Failure::new(Kind::Network, Exit::Temporary, what)
-        .lasting(Lasting::Passes)
-        .cause(
-            format!("the connection was lost after the last octet of the message: {failure}"),
-            Some(
-                "look for the message in Sent Items of the mailbox before sending again: a second \
+    Failure::new(Kind::Network, Exit::Temporary, what).cause(
+        format!("the connection was lost after the last octet of the message: {failure}"),
+        Some(
+            "look for the message in Sent Items of the mailbox before sending again: a second \
                  one would be a duplicate, to be told by its Message-ID only"
-                    .to_owned(),
-            ),
-        )
+                .to_owned(),
+        ),
+    )
 }
 
 fn explained(

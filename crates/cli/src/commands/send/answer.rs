@@ -147,6 +147,7 @@ fn in_json(
         "message_id": draft.message_id,
         "octets": draft.message.octets(),
         "recipients": fates,
+        "error": failures.first().map(Failure::to_json),
         "errors": failures.iter().map(Failure::to_json).collect::<Vec<_>>(),
     })
 }

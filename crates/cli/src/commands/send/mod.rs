@@ -187,11 +187,14 @@ fn sender<'a>(
     if settings.principals.is_empty() {
         return Err(Box::new(configuration::nothing_configured(loaded)));
     }
-    // An explicit mailbox is itself what a principal must cover.
+    // A mailbox named by hand must be covered itself, or stand in for a sender that is.
     let Some(wanted) = given.as_ref().map(Mailbox::address).or(own) else {
         return Err(needs_mailbox());
     };
-    let Some(covered) = settings.coverage(wanted.as_str()) else {
+    let covered = settings
+        .coverage(wanted.as_str())
+        .or_else(|| own.and_then(|own| settings.coverage(own.as_str())));
+    let Some(covered) = covered else {
         return Err(Box::new(uncovered(
             &draft.envelope.reverse_path,
             wanted.as_str(),
