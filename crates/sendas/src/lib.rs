@@ -40,7 +40,7 @@
 //!
 //! Runs on tokio (1.x, with time and I/O). No global state, no environment, no configuration file: proxy
 //! and trust are handed in. [`TokenSource`] is a trait, for tokens that come from elsewhere. The
-//! feature `lettre` adds [`LettreTransport`](crate::LettreTransport), so that an application that
+//! feature `lettre` adds `LettreTransport`, so that an application that
 //! uses lettre changes one line; the feature `pfx` reads certificates from PKCS#12 files.
 
 mod builder;
