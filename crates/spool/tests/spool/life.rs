@@ -111,7 +111,8 @@ async fn from_acceptance_to_the_end() {
         spool.read(move |view| view.message(id)).await,
         Err(SpoolError::NotFound(_))
     ));
-    assert_eq!(spool.read(View::counts).await.unwrap(), []);
+    let counts = |view: &View<'_>| view.counts();
+    assert_eq!(spool.read(counts).await.unwrap(), []);
 }
 
 #[tokio::test]
