@@ -216,7 +216,7 @@ pub(crate) fn check_counters(index: &Connection) -> Result<Vec<String>, SpoolErr
 }
 
 fn pages(index: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = index.prepare("PRAGMA quick_check(100)")?;
+    let mut statement = index.prepare("PRAGMA integrity_check(100)")?;
     let lines = statement
         .query_map([], |r| r.get::<_, String>(0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;

@@ -155,7 +155,7 @@ impl IdSource {
 }
 
 /// One step of splitmix64.
-fn step(seed: &mut u64) -> u64 {
+pub(crate) fn step(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *seed;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

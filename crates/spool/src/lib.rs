@@ -15,6 +15,7 @@ mod backup;
 mod body;
 mod check;
 mod claim;
+mod clock;
 mod disk;
 mod error;
 mod fate;
@@ -35,6 +36,8 @@ mod seal;
 mod segment;
 mod settle;
 mod shared;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod spool;
 mod stage;
 mod submission;

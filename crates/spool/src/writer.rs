@@ -7,10 +7,12 @@
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, mpsc as thread_mpsc};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock;
 use crate::disk::DiskFile;
 use crate::error::{Fault, SpoolError, Trouble, index_trouble};
 use crate::job::{self, Job};
@@ -18,6 +20,11 @@ use crate::limits::{BATCH_JOBS_MAX, BATCH_OCTETS_MAX, WAL_PAGES_MAX};
 use crate::segment::{Appended, Segments};
 use crate::shared::Shared;
 use crate::work::Work;
+
+/// How long the writer pauses at a time for the rest of a batch.
+const GATHER_PAUSE: Duration = Duration::from_micros(30);
+/// The longest it waits in all; it is never more than half of what the last batch took.
+const GATHER_MAX: Duration = Duration::from_millis(5);
 
 /// What reaches the writer.
 pub(crate) enum Order {
@@ -31,6 +38,10 @@ pub(crate) struct Writer {
     segments: Segments,
     syncer: Syncer,
     wal_pages: Arc<AtomicI32>,
+    /// Jobs of the last batch: that many are worth a moment's wait.
+    expected: usize,
+    /// How long the last batch took.
+    took: Duration,
     /// Segment files out of the index that are still pinned by a backup.
     freed: Vec<String>,
 }
@@ -68,6 +79,8 @@ impl Writer {
             segments: Segments::default(),
             syncer: Syncer::start()?,
             wal_pages,
+            expected: 0,
+            took: Duration::ZERO,
             freed: Vec::new(),
         })
     }
@@ -77,6 +90,8 @@ impl Writer {
         let mut queue = Vec::with_capacity(BATCH_JOBS_MAX);
         let mut closing = None;
         while closing.is_none() && orders.blocking_recv_many(&mut queue, BATCH_JOBS_MAX) > 0 {
+            self.gather(&mut queue, &mut orders);
+            let begin = clock::moment();
             let mut jobs = Vec::with_capacity(queue.len());
             let mut octets = 0;
             for order in queue.drain(..) {
@@ -95,10 +110,33 @@ impl Writer {
             if !jobs.is_empty() {
                 self.batch(jobs);
             }
+            self.took = begin.elapsed();
         }
         self.close();
         // Whoever asked may have given up waiting.
         closing.map(|done| done.send(()));
+    }
+
+    /// Waits a moment for those who were in the last batches and are about to come again.
+    ///
+    /// Without it the first of them would be committed alone, and all others behind it. A lonely
+    /// submitter never waits.
+    fn gather(&mut self, queue: &mut Vec<Order>, orders: &mut mpsc::Receiver<Order>) {
+        let expected = self.expected.min(BATCH_JOBS_MAX);
+        let patience = (self.took / 2).min(GATHER_MAX);
+        let begin = clock::moment();
+        loop {
+            while queue.len() < BATCH_JOBS_MAX
+                && let Ok(order) = orders.try_recv()
+            {
+                queue.push(order);
+            }
+            if queue.len() >= expected || begin.elapsed() >= patience {
+                break;
+            }
+            std::thread::sleep(GATHER_PAUSE);
+        }
+        self.expected = queue.len().max(expected * 3 / 4);
     }
 
     fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {

@@ -4,5 +4,6 @@
     reason = "the helpers of a test may fail the test"
 )]
 
+mod faults;
 mod life;
 mod support;
