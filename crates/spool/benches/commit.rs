@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sendas_envelope::{Address, Envelope, Mailbox};
-use sendas_spool::{Options, Outcome, Settlement, Spool, Submission};
+use sendas_spool::{Options, Outcome, Settlement, Spool, Submission, View};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -205,7 +205,7 @@ async fn delivery_rate() {
     for n in 0..3 {
         let (spool, count) = (spool.clone(), Arc::clone(&count));
         tasks.spawn(async move {
-            let lease = Duration::from_secs(60);
+            let lease = Duration::from_mins(1);
             while begin.elapsed() < RUN {
                 let claims = spool
                     .claim(&mailbox(n), 32, lease, Timestamp::now())
@@ -277,7 +277,7 @@ async fn stream() {
     println!(
         "stream 150 MiB: accepted in {:.2} s, read in {:.2} s, memory +{} KiB",
         accepted.as_secs_f64(),
-        (begin.elapsed() - accepted).as_secs_f64(),
+        begin.elapsed().as_secs_f64() - accepted.as_secs_f64(),
         memory_kib("VmHWM").saturating_sub(before)
     );
 }
@@ -319,14 +319,14 @@ async fn million(count: u64) {
         begin.elapsed().as_secs_f64()
     );
     let begin = Instant::now();
-    let due = spool.read(|view| view.mailboxes_due()).await.unwrap();
+    let due = spool.read(View::mailboxes_due).await.unwrap();
     println!(
         "due per mailbox ({}): {:.1} ms",
         due.len(),
         begin.elapsed().as_secs_f64() * 1e3
     );
     let begin = Instant::now();
-    let lease = Duration::from_secs(60);
+    let lease = Duration::from_mins(1);
     let claims = spool
         .claim(&mailbox(0), 100, lease, Timestamp::now())
         .await
@@ -344,7 +344,7 @@ async fn million(count: u64) {
 }
 
 async fn queued(spool: &Spool) -> u64 {
-    let counts = spool.read(|view| view.counts()).await.unwrap();
+    let counts = spool.read(View::counts).await.unwrap();
     counts.iter().map(|c| c.messages).sum()
 }
 

@@ -99,13 +99,14 @@ impl Spool {
         if depth == CheckDepth::Index {
             return Ok(report);
         }
+        let view = View::new(index);
         let mut after = None;
         loop {
-            let ids = View::new(&index).ids(&Filter::default(), after, PAGE_MESSAGES_MAX)?;
+            let ids = view.ids(&Filter::default(), after, PAGE_MESSAGES_MAX)?;
             let Some(last) = ids.last() else { break };
             after = Some(*last);
             for id in ids {
-                let damage = match self.check_one(&index, id, depth, &mut report) {
+                let damage = match self.check_one(view.index(), id, depth, &mut report) {
                     Err(SpoolError::Damaged { what, .. }) => what,
                     Ok(()) | Err(SpoolError::NotFound(_) | SpoolError::BodyGone(_)) => continue,
                     Err(other) => return Err(other),

@@ -148,9 +148,7 @@ fn export(
     write_line(to, &first)?;
     let mut after = None;
     loop {
-        let ids = spool.read_blocking(|index| {
-            crate::read::View::new(index).ids(filter, after, PAGE_MESSAGES_MAX)
-        })?;
+        let ids = spool.read_blocking(|view| view.ids(filter, after, PAGE_MESSAGES_MAX))?;
         let Some(last) = ids.last() else { break };
         after = Some(*last);
         for id in ids {
@@ -173,7 +171,8 @@ fn export(
 }
 
 fn export_one(spool: &Spool, id: MessageId, to: &mut dyn Write) -> Result<bool, SpoolError> {
-    let form = spool.read_blocking(|index| {
+    let form = spool.read_blocking(|view| {
+        let index = view.index();
         let damaged = |what: String| SpoolError::Damaged { id, what };
         let message = MessageRow::load(index, id.number()).map_err(|e| e.into_error(id))?;
         if matches!(message.state, State::Settled | State::Damaged) {

@@ -16,8 +16,8 @@ use crate::record::Digest;
 use crate::rows::{MESSAGE_COLUMNS, MessageRow, RecipientRow};
 
 /// One consistent look at the spool.
-pub struct View<'a> {
-    index: &'a Connection,
+pub struct View {
+    index: Connection,
 }
 
 /// How many messages share state, mailbox and reason.
@@ -54,9 +54,17 @@ pub(crate) struct BodyPlace {
     pub(crate) digest: Digest,
 }
 
-impl<'a> View<'a> {
-    pub(crate) const fn new(index: &'a Connection) -> Self {
+impl View {
+    pub(crate) const fn new(index: Connection) -> Self {
         Self { index }
+    }
+
+    pub(crate) const fn index(&self) -> &Connection {
+        &self.index
+    }
+
+    pub(crate) fn into_index(self) -> Connection {
+        self.index
     }
 
     /// The message whose id begins so.
@@ -278,7 +286,7 @@ impl<'a> View<'a> {
         message: MessageRow,
         mut damage: Option<String>,
     ) -> Result<Summary, SpoolError> {
-        let (recipients, trouble) = RecipientRow::load_what_is_there(self.index, message.id)?;
+        let (recipients, trouble) = RecipientRow::load_what_is_there(&self.index, message.id)?;
         damage = damage.or(trouble);
         let form = EnvelopeForm::parse(&message.envelope).unwrap_or_else(|e| {
             damage.get_or_insert(e.0);

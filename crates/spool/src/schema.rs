@@ -47,6 +47,10 @@ pub(crate) fn open_writer(
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     settle_connection(&index, WRITER_CACHE_KIB)?;
+    // Before anything is written: a stranger's database stays as it is.
+    if !is_spool_or_empty(&index)? {
+        return Err(OpenError::NotASpool(path.to_owned()));
+    }
     index.pragma_update(None, "journal_mode", "WAL")?;
     index.pragma_update(None, "synchronous", "FULL")?;
     // A checkpoint whose sync failed must not be tried again behind our back (ATC '20, fsync
@@ -56,7 +60,7 @@ pub(crate) fn open_writer(
         index.pragma_update(None, "fullfsync", 1)?;
         index.pragma_update(None, "checkpoint_fullfsync", 1)?;
     }
-    migrate(&mut index, path, migrations, now)?;
+    migrate(&mut index, migrations, now)?;
     verify_durable(&index)?;
     Ok(index)
 }
@@ -127,20 +131,20 @@ fn settle_connection(index: &Connection, cache_kib: i64) -> rusqlite::Result<()>
     Ok(())
 }
 
+fn is_spool_or_empty(index: &Connection) -> rusqlite::Result<bool> {
+    let id: i32 = index.pragma_query_value(None, "application_id", |r| r.get(0))?;
+    let tables: i64 = index.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
+    Ok(id == APPLICATION_ID || (id == 0 && tables == 0))
+}
+
 fn migrate(
     index: &mut Connection,
-    path: &Path,
     migrations: &[Migration],
     now: Timestamp,
 ) -> Result<(), OpenError> {
     let known = migrations.last().map_or(0, |m| m.version);
     let step = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let id: i32 = step.pragma_query_value(None, "application_id", |r| r.get(0))?;
     let found = version(&step)?;
-    let tables: i64 = step.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
-    if id != APPLICATION_ID && (tables > 0 || id != 0) {
-        return Err(OpenError::NotASpool(path.to_owned()));
-    }
     step.pragma_update(None, "application_id", APPLICATION_ID)?;
     if found > known {
         come_back(&step, found, known)?;
@@ -179,4 +183,117 @@ fn come_back(step: &Connection, found: i64, known: i64) -> Result<(), OpenError>
     step.pragma_update(None, "user_version", known)?;
     tracing::warn!(found, known, "the spool's index went back one version");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The next version, as a newer program would bring it.
+    const NEXT: &[Migration] = &[
+        MIGRATIONS[0],
+        Migration {
+            version: 2,
+            up: "ALTER TABLE messages ADD COLUMN priority INTEGER NOT NULL DEFAULT 0; \
+                 CREATE TABLE extra (id INTEGER PRIMARY KEY) STRICT;",
+            down: "DROP TABLE extra; ALTER TABLE messages DROP COLUMN priority;",
+        },
+        Migration {
+            version: 3,
+            up: "CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT;",
+            down: "DROP TABLE more;",
+        },
+    ];
+
+    fn open(path: &Path, known: usize) -> Result<i64, OpenError> {
+        let index = open_writer(path, &NEXT[..known], Timestamp::UNIX_EPOCH)?;
+        Ok(version(&index)?)
+    }
+
+    fn tables(path: &Path) -> Vec<String> {
+        let index = Connection::open(path).unwrap();
+        let mut statement = index
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |r| r.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn forward_and_one_version_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool.db");
+        assert_eq!(open(&path, 1).unwrap(), 1);
+        let first = tables(&path);
+        assert_eq!(open(&path, 2).unwrap(), 2);
+        // The older program finds the way back in the index.
+        assert_eq!(open(&path, 1).unwrap(), 1);
+        assert_eq!(tables(&path), first);
+        assert_eq!(open(&path, 3).unwrap(), 3);
+        assert!(matches!(
+            open(&path, 1),
+            Err(OpenError::TooNew { found: 3, known: 1 })
+        ));
+        assert_eq!(open(&path, 3).unwrap(), 3);
+        assert_eq!(open(&path, 2).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_broken_migration_leaves_all_as_it_was() {
+        const BROKEN: &[Migration] = &[
+            MIGRATIONS[0],
+            Migration {
+                version: 2,
+                up: "CREATE TABLE extra (id INTEGER PRIMARY KEY); SELECT nonsense();",
+                down: "",
+            },
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool.db");
+        open(&path, 1).unwrap();
+        let before = tables(&path);
+        assert!(open_writer(&path, BROKEN, Timestamp::UNIX_EPOCH).is_err());
+        assert_eq!(tables(&path), before);
+        assert_eq!(open(&path, 1).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_is_no_spool_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE theirs (id)").unwrap();
+        drop(other);
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(open(&path, 1), Err(OpenError::NotASpool(_))));
+        assert!(matches!(open_reader(&path), Err(OpenError::NotASpool(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let text = folder.path().join("text.db");
+        std::fs::write(&text, vec![b'x'; 5000]).unwrap();
+        assert!(matches!(open(&text, 1), Err(OpenError::Index(_))));
+    }
+
+    #[test]
+    fn durability_is_asked_for_and_verified() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool.db");
+        let index = open_writer(&path, MIGRATIONS, Timestamp::UNIX_EPOCH).unwrap();
+        verify_durable(&index).unwrap();
+        index.pragma_update(None, "synchronous", "NORMAL").unwrap();
+        assert!(matches!(
+            verify_durable(&index),
+            Err(OpenError::NotDurable {
+                pragma: "synchronous",
+                ..
+            })
+        ));
+        let memory = Connection::open_in_memory().unwrap();
+        assert!(matches!(
+            verify_durable(&memory),
+            Err(OpenError::NotDurable {
+                pragma: "journal_mode",
+                ..
+            })
+        ));
+    }
 }

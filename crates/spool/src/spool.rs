@@ -313,10 +313,10 @@ impl Spool {
     pub async fn read<T, F>(&self, ask: F) -> Result<T, SpoolError>
     where
         T: Send + 'static,
-        F: FnOnce(&View<'_>) -> Result<T, SpoolError> + Send + 'static,
+        F: FnOnce(&View) -> Result<T, SpoolError> + Send + 'static,
     {
         let spool = self.clone();
-        blocking(move || spool.read_blocking(|index| ask(&View::new(index)))).await
+        blocking(move || spool.read_blocking(ask)).await
     }
 
     /// Opens a message's body, compared with its checksum.
@@ -416,18 +416,20 @@ impl Spool {
     /// Runs a closure in one read transaction; blocks.
     pub(crate) fn read_blocking<T>(
         &self,
-        ask: impl FnOnce(&Connection) -> Result<T, SpoolError>,
+        ask: impl FnOnce(&View) -> Result<T, SpoolError>,
     ) -> Result<T, SpoolError> {
         let index = self.inner.readers.take(&self.inner.shared)?;
         index.execute_batch("BEGIN")?;
-        let answer = ask(&index);
+        let view = View::new(index);
+        let answer = ask(&view);
+        let index = view.into_index();
         index.execute_batch("COMMIT")?;
         self.inner.readers.give_back(index);
         answer
     }
 
     pub(crate) fn open_body(&self, id: MessageId) -> Result<Body, SpoolError> {
-        let place = self.read_blocking(|index| View::new(index).body_place(id))?;
+        let place = self.read_blocking(|view| view.body_place(id))?;
         let shared = &self.inner.shared;
         let path = shared.folder.join(&place.segment);
         let file = shared.disk.open(&path).map_err(|error| {

@@ -32,7 +32,7 @@ use sendas_spool::{
     CheckDepth, Filter, MessageId, Options, Outcome, Settlement, Spool, State, Submission, Verdict,
 };
 
-const LEASE: Duration = Duration::from_secs(600);
+const LEASE: Duration = Duration::from_mins(10);
 const SUBMITTERS: u64 = 8;
 
 /// What the child's lines say.
@@ -314,12 +314,12 @@ async fn body(spool: &Spool, id: MessageId) -> Vec<u8> {
 
 /// Bodies of a few octets to 20 KiB, and every thousandth of 600 KiB.
 fn pattern(number: u64) -> Vec<u8> {
-    let octets = if number % 1000 == 0 {
+    let octets = if number.is_multiple_of(1000) {
         600 * 1024
     } else {
         number * 7919 % 20_480
     };
-    (0..octets).map(|i| (number + i) as u8).collect()
+    (0..octets).map(|i| (number + i).to_le_bytes()[0]).collect()
 }
 
 fn open(folder: &Path) -> Spool {

@@ -37,7 +37,7 @@ fn seeds() -> u64 {
 
 fn pattern(n: u8, octets: usize) -> Vec<u8> {
     (0..octets)
-        .map(|i| n.wrapping_add((i % 251) as u8))
+        .map(|i| n.wrapping_add(u8::try_from(i % 251).unwrap()))
         .collect()
 }
 
@@ -184,7 +184,7 @@ async fn round(trouble: Trouble, what: &str) -> u64 {
             fs::copy(log_of(options_.index()), home.path().join("spool.db-wal")).unwrap();
         }
         let cut = disk.after_power_cut(seed);
-        let after = Moved::new(&options_, &home, cut);
+        let after = Moved::new(&options_, &home, &cut);
         verify(&after.options, &promises, &format!("{what}, seed {seed}")).await;
     }
     disk.calls()
@@ -196,7 +196,7 @@ struct Moved {
 }
 
 impl Moved {
-    fn new(from: &Options, home: &TempDir, disk: SimDisk) -> Self {
+    fn new(from: &Options, home: &TempDir, disk: &SimDisk) -> Self {
         let index = home.path().join("spool.db");
         let bodies = Options::new(&index).bodies();
         Self {
@@ -260,7 +260,7 @@ async fn the_power_goes_at_every_call() {
             break;
         }
         for (seed, (home, cut, promises)) in states.into_iter().enumerate() {
-            let after = Moved::new(&options_, &home, cut);
+            let after = Moved::new(&options_, &home, &cut);
             let what = format!("cut at call {call}, seed {seed}");
             verify(&after.options, &promises, &what).await;
         }

@@ -111,8 +111,7 @@ async fn from_acceptance_to_the_end() {
         spool.read(move |view| view.message(id)).await,
         Err(SpoolError::NotFound(_))
     ));
-    let counts = |view: &View<'_>| view.counts();
-    assert_eq!(spool.read(counts).await.unwrap(), []);
+    assert_eq!(spool.read(View::counts).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -452,7 +451,9 @@ async fn moving_retrying_and_notes() {
 async fn a_large_body_has_a_file_of_its_own() {
     let home = Home::new();
     let spool = home.open(0);
-    let large: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    let large: Vec<u8> = (0..3_000_000u32)
+        .map(|n| u8::try_from(n % 251).unwrap())
+        .collect();
     let id = accept(&spool, &["a@x.org"], &large, 0).await;
     assert_eq!(body(&spool, id).await, large);
     assert_eq!(home.segments().len(), 1);

@@ -4,6 +4,8 @@
     reason = "the helpers of a test may fail the test"
 )]
 
+mod copies;
+mod damage;
 mod faults;
 mod life;
 mod support;

@@ -7,7 +7,7 @@ use sendas_envelope::{Address, Envelope, Mailbox, Recipient};
 use sendas_spool::{Accepted, Claim, MessageId, Options, Spool, Submission, Summary};
 use tempfile::TempDir;
 
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 /// A time in the life of a test: seconds after its beginning.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -57,7 +57,7 @@ impl Home {
         let mut names: Vec<_> = std::fs::read_dir(self.options().bodies())
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .filter(|n| n.ends_with(".seg"))
+            .filter(|n| n.strip_suffix(".seg").is_some())
             .collect();
         names.sort();
         names
