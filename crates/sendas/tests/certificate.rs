@@ -101,7 +101,7 @@ async fn an_unknown_certificate_is_named_and_may_be_too_young() {
 async fn a_wrong_clock_is_named() {
     let stage = Stage::start().await;
     stage.register();
-    stage.sandbox.advance(Duration::from_secs(3600));
+    stage.sandbox.advance(Duration::from_hours(1));
     let error = stage.send().await.unwrap_err();
     assert_eq!(
         error.token_error().unwrap().entry().unwrap().code,
