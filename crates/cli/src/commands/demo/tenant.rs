@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sendas_sandbox::Running;
+use sendas_sandbox::canary::SECRET_MARK;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ pub(super) fn build(sandbox: &Running, show: &mut Show) -> Result<Built, Box<Fai
         })?;
     let ids = Ids::new();
     let now = clock::now();
-    let secret = format!("{}~{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let secret = format!("{}~{SECRET_MARK}", Uuid::new_v4().simple());
     let group = format!("CN={NAME},OU={}", tenant.domain);
     let mut steps = Steps { sandbox, show };
     for (title, detail, patch) in entra(&ids, &secret, now).into_iter().chain(exchange(
