@@ -7,12 +7,9 @@ use crate::run::Run;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// Builds the binary as it is released, and runs the named benches of the workspace, or all.
+/// Runs the named benches of the workspace, or all; cargo builds the binary for them as it is released.
 pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
     tools::install_for_benches(workspace)?;
-    Run::cargo(["build", "--release", "--locked", "--package", "sendas-cli"])
-        .folder(&workspace.root)
-        .shown()?;
     let every = ["*".to_owned()];
     let names = if names.is_empty() {
         every.as_slice()

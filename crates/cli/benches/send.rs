@@ -143,12 +143,10 @@ impl Stage {
     }
 
     fn sendas(&self) -> Vec<String> {
-        let binary = std::env::var("SENDAS_BENCH_BINARY");
-        let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_sendas").to_owned());
         let settings = self.sandbox.folder().join("sendas.toml");
         let token = self.folder.join("token");
         [
-            binary.as_str(),
+            env!("CARGO_BIN_EXE_sendas"),
             "send",
             "--config",
             &settings.to_string_lossy(),

@@ -35,7 +35,10 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 }
 
 async fn help(words: &[String]) -> Option<String> {
-    let program = Program::new(env!("CARGO_BIN_EXE_sendas")).clean_env().args(words).arg("--help");
+    let program = Program::new(env!("CARGO_BIN_EXE_sendas"))
+        .clean_env()
+        .args(words)
+        .arg("--help");
     let finished = program.run().await;
     finished.status.success().then(|| finished.out())
 }
@@ -53,9 +56,16 @@ async fn every_command_in_the_documents_exists() {
                 .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
                 .cloned()
                 .collect();
-            let help = help(&names).await.unwrap_or_else(|| panic!("{shown}: no such command"));
-            for option in words.iter().filter(|word| word.starts_with('-') && word.len() > 1) {
-                let known = help.split_whitespace().any(|word| word.trim_end_matches(',') == option);
+            let help = help(&names)
+                .await
+                .unwrap_or_else(|| panic!("{shown}: no such command"));
+            for option in words
+                .iter()
+                .filter(|word| word.starts_with('-') && word.len() > 1)
+            {
+                let known = help
+                    .split_whitespace()
+                    .any(|word| word.trim_end_matches(',') == option);
                 assert!(known, "{shown}: no option {option}");
             }
             checked += 1;

@@ -23,8 +23,14 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
-        let options = Options { tenant: Preset::Classic, ..Options::default() };
-        Self { sandbox: Sandbox::start(options).await.unwrap(), home: Home::new() }
+        let options = Options {
+            tenant: Preset::Classic,
+            ..Options::default()
+        };
+        Self {
+            sandbox: Sandbox::start(options).await.unwrap(),
+            home: Home::new(),
+        }
     }
 
     fn sendas(&self, arguments: &[&str]) -> Program {
@@ -37,7 +43,11 @@ impl Stage {
 
     /// Every command that reaches for a token or shows one.
     async fn run_all(&self) {
-        let token = self.sendas(&["token", "get"]).stdout_is_secret().run().await;
+        let token = self
+            .sendas(&["token", "get"])
+            .stdout_is_secret()
+            .run()
+            .await;
         check(&["token", "get"], &[&token.stderr]);
         let file = self.home.path().join("token");
         std::fs::write(&file, &token.stdout).unwrap();
@@ -46,7 +56,10 @@ impl Stage {
             (&["send", "-t"], MESSAGE),
             (&["send", "-t", "--json"], MESSAGE),
             (&["send", "-t", "--token-file", file], MESSAGE),
-            (&["send", "-t", "--mailbox", "megan@contoso.onmicrosoft.com"], MESSAGE),
+            (
+                &["send", "-t", "--mailbox", "megan@contoso.onmicrosoft.com"],
+                MESSAGE,
+            ),
             (&["probe", "--mailbox", MAILBOX], ""),
             (&["probe", "--json"], ""),
             (&["probe", "--token-file", file], ""),
@@ -58,7 +71,11 @@ impl Stage {
         for (arguments, input) in rows {
             finished(arguments, &self.sendas(arguments).stdin(input).run().await);
         }
-        let piped = self.sendas(&["token", "inspect"]).stdin(token.stdout.clone()).run().await;
+        let piped = self
+            .sendas(&["token", "inspect"])
+            .stdin(token.stdout.clone())
+            .run()
+            .await;
         finished(&["token", "inspect"], &piped);
     }
 }
@@ -71,7 +88,11 @@ fn check(arguments: &[&str], outputs: &[&[u8]]) {
     let scanner = Scanner::new();
     for output in outputs {
         let hits = scanner.scan(output);
-        assert!(hits.is_empty(), "{arguments:?}: {hits:?}\n{}", String::from_utf8_lossy(output));
+        assert!(
+            hits.is_empty(),
+            "{arguments:?}: {hits:?}\n{}",
+            String::from_utf8_lossy(output)
+        );
     }
 }
 
@@ -107,7 +128,15 @@ async fn nothing_is_printed_when_the_answers_are_broken() {
             let stage = Stage::set().await;
             let effect = effect.clone();
             let (count, only) = (None, None);
-            let fault = Fault { id: 0, at: step, effect, count, after: 0, only, percent: 100 };
+            let fault = Fault {
+                id: 0,
+                at: step,
+                effect,
+                count,
+                after: 0,
+                only,
+                percent: 100,
+            };
             stage.sandbox.fault(fault).unwrap();
             stage.run_all().await;
         }
@@ -126,7 +155,11 @@ async fn the_demo_prints_no_secret() {
 async fn a_configuration_of_variables_is_shown_without_its_secret() {
     let stage = Stage::set().await;
     let secret = canary::secret("variable");
-    for arguments in [&["config", "show"][..], &["config", "check"], &["token", "get"]] {
+    for arguments in [
+        &["config", "show"][..],
+        &["config", "check"],
+        &["token", "get"],
+    ] {
         let program = stage
             .home
             .sendas(arguments)
