@@ -35,3 +35,8 @@ pub(crate) fn x5t_s256(der: &[u8]) -> String {
 fn thumbprint(algorithm: &'static Algorithm, der: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest(algorithm, der))
 }
+
+/// SHA-1 of octets, in lower-case hexadecimal: a certificate's thumbprint as Entra shows it.
+pub(crate) fn sha1_hex(octets: &[u8]) -> String {
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, octets).as_ref())
+}

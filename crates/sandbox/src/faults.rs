@@ -117,7 +117,8 @@ pub enum Effect {
         /// Its length in octets.
         octets: u64,
     },
-    /// SMTP at `end`: the message is kept, then the connection is closed without the final reply.
+    /// SMTP at `end`, and HTTP: what was asked is done, then the connection is closed without the
+    /// answer.
     AcceptThenClose,
 }
 
@@ -146,7 +147,8 @@ pub struct Fault {
     /// How many times the step passes unharmed first.
     #[serde(default)]
     pub after: u32,
-    /// Only for this mailbox (SMTP, from AUTH on) or client id (token requests).
+    /// Only for this mailbox (SMTP, from AUTH on), client id (token requests), method and path
+    /// (`graph`: `POST /v1.0/applications`) or cmdlet (`exchange-admin`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
     /// Strikes in this many of 100 cases, by the seed.
@@ -183,14 +185,12 @@ impl Fault {
     fn problem(&self) -> Option<String> {
         let smtp = self.at.is_smtp();
         match &self.effect {
-            Effect::Reply { .. } | Effect::AcceptThenClose if !smtp => {
-                Some("this effect needs an SMTP step".into())
-            }
+            Effect::Reply { .. } if !smtp => Some("this effect needs an SMTP step".into()),
             Effect::Answer { .. } | Effect::Aadsts { .. } | Effect::Throttle { .. } if smtp => {
                 Some("this effect needs an HTTP step".into())
             }
-            Effect::AcceptThenClose if self.at != Step::End => {
-                Some("`accept-then-close` strikes at `end`".into())
+            Effect::AcceptThenClose if smtp && self.at != Step::End => {
+                Some("`accept-then-close` strikes at `end`, or at an HTTP step".into())
             }
             Effect::Reply { code, .. } if !(200..=599).contains(code) => {
                 Some(format!("{code} is no reply code"))

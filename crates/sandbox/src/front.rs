@@ -25,6 +25,7 @@ use crate::journal::Channel;
 use crate::limits;
 use crate::line::{Line, Resetter};
 use crate::world::{Outcome, World};
+use crate::{exchange_admin, graph};
 
 /// What a handler tells the journal beyond the status.
 #[derive(Clone, Debug, Default)]
@@ -155,15 +156,17 @@ impl Visit {
         let path = parts.uri.path();
         let step = step_of(channel, path);
         let asked = format!("{} {path}{}", parts.method, show(&parts, &body));
-        let fault = self.world.faults.strike(
-            step,
-            || client_of(&parts.headers, &body),
-            &self.world.chance,
-        );
+        let fault =
+            self.world
+                .faults
+                .strike(step, || whom(channel, &parts, &body), &self.world.chance);
         let struck = fault.as_ref().map(|fault| fault.id);
+        let closes = fault
+            .as_ref()
+            .is_some_and(|fault| fault.effect == Effect::AcceptThenClose);
 
         let answer = match fault {
-            Some(fault) => self.strike(fault, &parts.headers).await?,
+            Some(fault) => self.strike(fault, channel, &parts.headers).await?,
             None => None,
         };
         let response = if let Some(response) = answer {
@@ -188,6 +191,9 @@ impl Visit {
             fault: struck,
         };
         self.world.note(channel, self.connection, asked, outcome);
+        if closes {
+            return Err(io::Error::other("a fault ends the connection"));
+        }
         Ok(response)
     }
 
@@ -195,6 +201,7 @@ impl Visit {
     async fn strike(
         &self,
         fault: Fault,
+        channel: Channel,
         headers: &HeaderMap,
     ) -> Result<Option<Response<Body>>, io::Error> {
         let dropped = || io::Error::other("a fault ends the connection");
@@ -211,9 +218,9 @@ impl Visit {
                 self.resetter.reset();
                 return Err(dropped());
             }
-            Effect::Close | Effect::AcceptThenClose | Effect::Reply { .. } => {
-                return Err(dropped());
-            }
+            Effect::Close | Effect::Reply { .. } => return Err(dropped()),
+            // The request is carried out first; `respond` closes the connection.
+            Effect::AcceptThenClose => None,
             Effect::Garbage => Some(json(
                 StatusCode::OK,
                 r#"{"token_type":"Bearer","expi"#.into(),
@@ -224,7 +231,13 @@ impl Visit {
                 Some(response)
             }
             Effect::Throttle { retry_after_s } => {
-                let mut response = self.aadsts(90055, 429, "temporarily_unavailable", headers);
+                let mut response = match channel {
+                    Channel::Graph => {
+                        graph::refuse(&self.world, headers, &graph::error::THROTTLED.with(&[]))
+                    }
+                    Channel::ExchangeAdmin => exchange_admin::throttled(&self.world, headers),
+                    _ => self.aadsts(90055, 429, "temporarily_unavailable", headers),
+                };
                 retry_after(&mut response, retry_after_s);
                 Some(response)
             }
@@ -292,6 +305,16 @@ pub(crate) fn json(status: StatusCode, body: String) -> Response<Body> {
     response
 }
 
+/// A JSON answer, or one without a body.
+pub(crate) fn answered(status: StatusCode, body: Option<&serde_json::Value>) -> Response<Body> {
+    if let Some(body) = body {
+        return json(status, body.to_string());
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
 fn set_json(response: &mut Response<Body>) {
     let value = header::HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, value);
@@ -346,6 +369,18 @@ fn is_form(headers: &HeaderMap) -> bool {
         t.to_ascii_lowercase()
             .starts_with("application/x-www-form-urlencoded")
     })
+}
+
+// Whom a fault may be meant for: a client id, a method and path, or a cmdlet.
+fn whom(channel: Channel, parts: &http::request::Parts, body: &[u8]) -> Option<String> {
+    match channel {
+        Channel::Graph => Some(format!("{} {}", parts.method, parts.uri.path())),
+        Channel::ExchangeAdmin => {
+            let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+            Some(body["CmdletInput"]["CmdletName"].as_str()?.to_owned())
+        }
+        Channel::Entra | Channel::Smtp | Channel::Control => client_of(&parts.headers, body),
+    }
 }
 
 fn client_of(headers: &HeaderMap, body: &[u8]) -> Option<String> {

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod bearer;
 pub mod canary;
 mod certs;
 mod chance;
@@ -25,9 +26,11 @@ mod clock;
 mod control;
 mod digest;
 mod entra;
+mod exchange_admin;
 pub mod faults;
 mod files;
 mod front;
+mod graph;
 pub mod journal;
 pub mod limits;
 mod line;

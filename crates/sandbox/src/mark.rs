@@ -63,7 +63,37 @@ pub fn behaviours() -> Vec<MarkedBehaviour> {
         does: format!("`{} {}`", row.code, blank(row.text).replace('\n', " / ")),
         mark: row.mark,
     });
-    decided.chain(refused).chain(replied).collect()
+    let graph = crate::graph::error::ROWS.iter().map(|row| MarkedBehaviour {
+        area: "Microsoft Graph errors",
+        when: row.when.into(),
+        does: format!(
+            "{} `{}`: {}",
+            row.status,
+            row.code,
+            blank(row.text.trim_end())
+        ),
+        mark: row.mark,
+    });
+    let cmdlets = crate::exchange_admin::error::ROWS
+        .iter()
+        .map(|row| MarkedBehaviour {
+            area: "Exchange admin errors",
+            when: row.when.into(),
+            does: format!(
+                "{} `{}`, `{}`: {}",
+                row.status,
+                row.code,
+                row.exception_name(),
+                blank(row.text)
+            ),
+            mark: row.mark,
+        });
+    decided
+        .chain(refused)
+        .chain(graph)
+        .chain(cmdlets)
+        .chain(replied)
+        .collect()
 }
 
 fn blank(text: &str) -> String {
@@ -151,5 +181,40 @@ const DECISIONS: &[Decision] = &[
     ("Limits", "external recipients in a sliding day", "500 × licences^0.7 + 9,500 for a tenant, 5,000 for a trial", Mark::Documented),
     ("Limits", "an error reply with `--tarpit`", "waits five seconds", Mark::Observed),
     ("Limits", "nothing is heard for five minutes", "closes the connection with 421", Mark::Assumed),
+    ("Microsoft Graph", "an application is made", "gives it two ids: `id` (object id) and `appId` (client id); takes no secret in the same request", Mark::Documented),
+    ("Microsoft Graph", "an object is addressed", "by its object id, or as `applications(appId='…')` and `servicePrincipals(appId='…')`", Mark::Documented),
+    ("Microsoft Graph", "the app role of `SMTP.SendAsApp` is looked up", "finds it by value in `appRoles` of Office 365 Exchange Online; its id is another in every sandbox", Mark::Documented),
+    ("Microsoft Graph", "an object was just made", "answers 404 for it until `propagation_s.replication` has passed, lists it from `propagation_s.listing` on", Mark::Observed),
+    ("Microsoft Graph", "a service principal is made for a new application", "refuses it until the application is replicated", Mark::Observed),
+    ("Microsoft Graph", "a grant names a new object", "refuses it until the object is replicated", Mark::Observed),
+    ("Microsoft Graph", "a secret is added", "shows `secretText` once, and a `hint` for ever; two years unless asked otherwise", Mark::Documented),
+    ("Microsoft Graph", "`keyCredentials` is patched", "replaces the collection; an entry without `key` keeps the registered one of its `keyId`", Mark::Assumed),
+    ("Microsoft Graph", "a key is shown", "`key` is null, but for a single object whose `keyCredentials` are selected", Mark::Documented),
+    ("Microsoft Graph", "a certificate's thumbprint is shown", "`customKeyIdentifier` is SHA-1 in 40 upper-case hexadecimal digits", Mark::Observed),
+    ("Microsoft Graph", "`addKey` or `removeKey` is called", "needs a proof signed by a valid key of the application; `exp` is exactly ten minutes after `nbf`", Mark::Observed),
+    ("Microsoft Graph", "an application rolls its own keys", "needs no permission", Mark::Documented),
+    ("Microsoft Graph", "an application is deleted", "moves it and its service principal to the deleted items for 30 days; grants are gone", Mark::Documented),
+    ("Microsoft Graph", "a deleted application is restored", "its service principal is restored by a request of its own", Mark::Assumed),
+    ("Microsoft Graph", "a service principal known to Exchange is deleted", "Exchange keeps its reference", Mark::Assumed),
+    ("Microsoft Graph", "the id of a grant is shown", "an opaque text, no GUID", Mark::Documented),
+    ("Microsoft Graph", "a person without a directory role writes", "refuses it, also for applications they would be allowed to register elsewhere", Mark::Assumed),
+    ("Microsoft Graph", "permissions of Microsoft Graph itself are granted", "needs a Global or Privileged Role Administrator; others an Application Administrator", Mark::Documented),
+    ("Microsoft Graph", "a directory role is not active", "404 for its members until `POST /directoryRoles`", Mark::Documented),
+    ("Microsoft Graph", "a property is not modelled", "takes known ones and forgets them; refuses unknown ones", Mark::Assumed),
+    ("Exchange admin", "a cmdlet is called", "`POST /adminapi/beta/{tenant}/InvokeCommand`, or `v1.0`; names of cmdlets and parameters have no case", Mark::Observed),
+    ("Exchange admin", "a cmdlet writes nothing", "204 without a body", Mark::Assumed),
+    ("Exchange admin", "an error is answered", "the triple hash, exception type, text, with bars between, in `details[0].message`", Mark::Observed),
+    ("Exchange admin", "`Get-ServicePrincipal` finds nothing", "answers all service principals", Mark::Documented),
+    ("Exchange admin", "`New-ServicePrincipal` is given an object id", "takes any, also the application registration's", Mark::Documented),
+    ("Exchange admin", "a service principal is removed", "its mailbox permissions stay under a security identifier, its role assignments stay", Mark::Assumed),
+    ("Exchange admin", "`SmtpClientAuthenticationDisabled` is `null`", "clears the mailbox's own value", Mark::Observed),
+    ("Exchange admin", "a permission is there already, or is not there", "succeeds with a warning in `@adminapi.warnings`", Mark::Assumed),
+    ("Exchange admin", "`Add-MailboxPermission` is asked for `SendAs`", "refuses the value: that right is `Add-RecipientPermission`'s", Mark::Documented),
+    ("Exchange admin", "`Test-ServicePrincipalAuthorization` runs", "tells what is configured at once, `Not Run` without `-Resource`", Mark::Documented),
+    ("Exchange admin", "a person calls", "needs the scope `Exchange.Manage`; Global and Exchange Administrators may run everything", Mark::Assumed),
+    ("Exchange admin", "an application calls", "needs `Exchange.ManageAsApp` and a directory role", Mark::Observed),
+    ("Exchange admin", "a Recipient Administrator calls", "may not run service principal, scope, role and organisation cmdlets", Mark::Observed),
+    ("Exchange admin", "more objects than `odata.maxpagesize` are found", "`@odata.nextLink`, to which the same body is posted", Mark::Observed),
+    ("Exchange admin", "several calls go in one request", "`$batch` takes ten", Mark::Observed),
     ("Changes", "anything in the tenant changes", "acts after the seconds of its kind in `propagation_s` (0 unless set), in both directions", Mark::Observed),
 ];

@@ -28,7 +28,7 @@ use crate::state::history::History;
 use crate::state::preset::{self, Preset};
 use crate::state::{PatchError, Tenant};
 use crate::world::{Places, World};
-use crate::{control, entra, limits, smtp};
+use crate::{control, entra, exchange_admin, graph, limits, smtp};
 
 /// Which ports a sandbox listens on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,8 +206,8 @@ impl Sandbox {
 
         let fronts = Fronts {
             entra: entra::router(Arc::clone(&world)),
-            graph: axum::Router::new(),
-            exchange_admin: axum::Router::new(),
+            graph: graph::router(Arc::clone(&world)),
+            exchange_admin: exchange_admin::router(Arc::clone(&world)),
         };
         let https = |listener, serves| {
             let tls = Arc::clone(&certs.https);

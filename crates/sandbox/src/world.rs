@@ -79,6 +79,28 @@ impl World {
         Ok(Arc::clone(history.written()))
     }
 
+    /// Changes the tenant by `act`, which sees what acts now beside the document; an error changes
+    /// nothing.
+    pub(crate) fn change<T, E>(
+        &self,
+        act: impl FnOnce(&mut Tenant, &View, Timestamp) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let view = View::new(history.acting(now));
+        let mut tenant = Tenant::clone(history.written());
+        let done = act(&mut tenant, &view, now)?;
+        if tenant != **history.written() {
+            debug_assert_eq!(
+                tenant.problems(),
+                Vec::new(),
+                "a change keeps the tenant whole"
+            );
+            history.write(tenant, now);
+        }
+        Ok(done)
+    }
+
     /// When the last change will act; none when everything acts.
     pub(crate) fn settled_at(&self) -> Option<Timestamp> {
         let history = self.history.read().unwrap_or_else(PoisonError::into_inner);

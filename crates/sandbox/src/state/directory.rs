@@ -41,6 +41,15 @@ pub struct Application {
     /// Redirect addresses of a public client.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
+    /// Redirect addresses of a web application.
+    #[serde(default)]
+    pub web_redirect_uris: Vec<String>,
+    /// A note for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// Identifier addresses (`api://…`) under which tokens for the application itself are asked.
     #[serde(default)]
     pub identifier_uris: Vec<String>,
@@ -240,10 +249,48 @@ pub struct AppRoleAssignment {
     pub created: Timestamp,
 }
 
-/// A directory role and who holds it.
+/// A granted delegated permission: what a client may do for a person who signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PermissionGrant {
+    /// The client: an enterprise application's object id.
+    pub client_id: Uuid,
+    /// Whose permission it is: the resource's enterprise application object id.
+    pub resource_id: Uuid,
+    /// The person it was granted for; absent means everybody (admin consent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_id: Option<Uuid>,
+    /// Names of the scopes.
+    pub scopes: BTreeSet<String>,
+}
+
+/// An object in the directory's bin, from which it can be restored for 30 days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deleted {
+    /// When it was deleted.
+    pub at: Timestamp,
+    /// The object.
+    pub object: DeletedObject,
+}
+
+/// What can be in the bin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletedObject {
+    /// An application registration.
+    Application(Box<Application>),
+    /// An enterprise application; its grants are gone.
+    ServicePrincipal(Box<ServicePrincipal>),
+}
+
+/// A directory role that is active, and who holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryRole {
+    /// Object id, which is not the template's id; the template's id stands for an absent one.
+    #[serde(default)]
+    pub id: Uuid,
     /// The name people see.
     pub display_name: String,
     /// Object ids of users and service principals.

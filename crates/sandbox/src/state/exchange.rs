@@ -22,6 +22,9 @@ pub struct Exchange {
     pub role_assignments: BTreeMap<String, RoleAssignment>,
     /// Administrative units, by id.
     pub administrative_units: BTreeMap<Uuid, AdministrativeUnit>,
+    /// Members of role groups (`Organization Management`, `Recipient Management`) beside those
+    /// who hold a directory role: object ids.
+    pub role_groups: BTreeMap<String, BTreeSet<Uuid>>,
     /// Mailboxes, by primary address in lower case.
     pub mailboxes: BTreeMap<String, Mailbox>,
 }
@@ -69,6 +72,12 @@ impl Default for Transport {
 pub struct Organization {
     /// Whether mail may be sent from aliases.
     pub send_from_alias_enabled: bool,
+    /// Whether nobody ran `Enable-OrganizationCustomization` yet, which scopes and role
+    /// assignments need.
+    pub dehydrated: bool,
+    /// `OAuth2ClientProfileEnabled`; absent means on, as in every tenant since 2017.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth2_client_profile_enabled: Option<bool>,
 }
 
 /// A set of recipients an assignment reaches.

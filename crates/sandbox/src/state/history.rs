@@ -32,9 +32,13 @@ pub enum Kind {
     Rbac,
     /// The mailboxes themselves.
     Mailbox,
+    /// Objects of the directory as Microsoft Graph finds them by id.
+    Replication,
+    /// Objects of the directory as lists of Microsoft Graph hold them.
+    Listing,
 }
 
-const KINDS: usize = 8;
+const KINDS: usize = 10;
 
 /// Seconds until a change acts, per kind; 0 acts at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -56,6 +60,10 @@ pub struct Propagation {
     pub rbac: u32,
     /// The mailboxes themselves.
     pub mailbox: u32,
+    /// Microsoft Graph finding an object by its id, or as the target of a reference.
+    pub replication: u32,
+    /// Microsoft Graph listing an object.
+    pub listing: u32,
 }
 
 impl Propagation {
@@ -69,6 +77,8 @@ impl Propagation {
             self.switch,
             self.rbac,
             self.mailbox,
+            self.replication,
+            self.listing,
         ]
     }
 }

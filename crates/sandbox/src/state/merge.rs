@@ -90,7 +90,8 @@ impl Tenant {
         }
     }
 
-    fn problems(&self) -> Vec<Problem> {
+    /// What contradicts itself in the document.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         let mut say = |at: String, problem: &str| {
             found.push(Problem {
@@ -116,11 +117,11 @@ impl Tenant {
             }
             if !matches!(
                 application.sign_in_audience.as_str(),
-                "AzureADMyOrg" | "AzureADMultipleOrgs"
+                "AzureADMyOrg" | "AzureADMultipleOrgs" | "AzureADandPersonalMicrosoftAccount"
             ) {
                 say(
                     format!("applications/{id}/sign_in_audience"),
-                    "must be `AzureADMyOrg` or `AzureADMultipleOrgs`",
+                    "must be `AzureADMyOrg`, `AzureADMultipleOrgs` or `AzureADandPersonalMicrosoftAccount`",
                 );
             }
             for (key, certificate) in &application.certificates {

@@ -9,6 +9,7 @@ pub(crate) mod filter;
 pub(crate) mod history;
 mod merge;
 pub(crate) mod preset;
+pub(crate) mod roles;
 pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,8 @@ pub use self::history::{Kind, Propagation};
 pub use self::merge::{PatchError, Problem};
 
 use self::directory::{
-    AppRoleAssignment, Application, DirectoryRole, Group, Issuer, Policies, ServicePrincipal, User,
+    AppRoleAssignment, Application, Deleted, DirectoryRole, Group, Issuer, PermissionGrant,
+    Policies, ServicePrincipal, User,
 };
 use self::exchange::Exchange;
 
@@ -56,7 +58,13 @@ pub struct Tenant {
     /// Granted application permissions, by assignment id.
     #[serde(default)]
     pub app_role_assignments: BTreeMap<Uuid, AppRoleAssignment>,
-    /// Directory roles and their members, by role template id.
+    /// Granted delegated permissions, by grant id.
+    #[serde(default)]
+    pub permission_grants: BTreeMap<Uuid, PermissionGrant>,
+    /// Applications and enterprise applications in the directory's bin, by object id.
+    #[serde(default)]
+    pub deleted: BTreeMap<Uuid, Deleted>,
+    /// Directory roles that are active, with their members, by role template id.
     #[serde(default)]
     pub directory_roles: BTreeMap<Uuid, DirectoryRole>,
     /// People who can sign in, by object id.

@@ -12,6 +12,7 @@ use super::directory::{
 use super::exchange::{
     Exchange, ExchangePrincipal, Mailbox, MailboxKind, ManagementScope, RoleAssignment, Transport,
 };
+use super::roles::{EXCHANGE_ADMINISTRATOR, GLOBAL_ADMINISTRATOR};
 use super::{Behaviour, Propagation, Tenant};
 use crate::chance::Chance;
 use crate::digest;
@@ -20,10 +21,6 @@ use crate::digest;
 pub(crate) const EXCHANGE_APP_ID: Uuid = uuid!("00000002-0000-0ff1-ce00-000000000000");
 /// Client id of Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: Uuid = uuid!("00000003-0000-0000-c000-000000000000");
-/// Template id of the directory role Global Administrator.
-pub(crate) const GLOBAL_ADMINISTRATOR: Uuid = uuid!("62e90394-69f5-4237-9190-012177145e10");
-/// Template id of the directory role Exchange Administrator.
-pub(crate) const EXCHANGE_ADMINISTRATOR: Uuid = uuid!("29232cdf-9323-42fd-ade2-1d097af3e4de");
 /// The permission of the classic path, by name.
 pub(crate) const SEND_AS_APP: &str = "SMTP.SendAsApp";
 /// The Exchange role of the claims-less path.
@@ -93,6 +90,7 @@ pub(crate) fn make(preset: Preset, chance: &Chance, now: Timestamp) -> (Tenant, 
     ] {
         let members = BTreeSet::from_iter((role == GLOBAL_ADMINISTRATOR).then_some(admin_id));
         let role_held = DirectoryRole {
+            id: chance.guid(),
             display_name: name.into(),
             members,
         };
@@ -163,6 +161,9 @@ fn register(tenant: &mut Tenant, chance: &Chance, now: Timestamp) -> MadeClient 
             federated: BTreeMap::new(),
             required: BTreeMap::new(),
             redirect_uris: Vec::new(),
+            web_redirect_uris: Vec::new(),
+            notes: None,
+            tags: Vec::new(),
             identifier_uris: Vec::new(),
             created: now,
         },
@@ -343,38 +344,8 @@ fn fresh(chance: &Chance) -> Tenant {
         app_id: GRAPH_APP_ID,
         display_name: "Microsoft Graph".into(),
         names: vec!["https://graph.microsoft.com".into()],
-        app_roles: BTreeMap::from([(
-            uuid!("b633e1c5-b582-4048-a93e-9f11b44c7e96"),
-            permission("Mail.Send", "Send mail as any user"),
-        )]),
-        scopes: BTreeMap::from([
-            (
-                uuid!("bdfbf15f-ee85-4955-8675-146e8e5296b5"),
-                permission("Application.ReadWrite.All", "Read and write applications"),
-            ),
-            (
-                uuid!("84bccea3-f856-4a8a-967b-dbe0a3d53a64"),
-                permission(
-                    "AppRoleAssignment.ReadWrite.All",
-                    "Manage app permission grants and app role assignments",
-                ),
-            ),
-            (
-                uuid!("c79f8feb-a9db-4090-85f9-90d820caa0eb"),
-                permission("Application.Read.All", "Read applications"),
-            ),
-            (
-                uuid!("d01b97e9-cbc0-49fe-810a-750afd5527a3"),
-                permission(
-                    "RoleManagement.ReadWrite.Directory",
-                    "Read and write directory RBAC settings",
-                ),
-            ),
-            (
-                uuid!("258f6531-6087-4cc4-bb90-092c5fb3ed3f"),
-                permission("SMTP.Send", "Send emails from mailboxes using SMTP AUTH"),
-            ),
-        ]),
+        app_roles: offered(GRAPH_ROLES),
+        scopes: offered(GRAPH_SCOPES),
         ..exchange.clone()
     };
     Tenant {
@@ -387,6 +358,8 @@ fn fresh(chance: &Chance) -> Tenant {
         applications: BTreeMap::new(),
         service_principals: BTreeMap::from([(chance.guid(), exchange), (chance.guid(), graph)]),
         app_role_assignments: BTreeMap::new(),
+        permission_grants: BTreeMap::new(),
+        deleted: BTreeMap::new(),
         directory_roles: BTreeMap::new(),
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
@@ -400,6 +373,47 @@ fn fresh(chance: &Chance) -> Tenant {
         propagation_s: Propagation::default(),
     }
 }
+
+fn offered(table: &[(Uuid, &str, &str)]) -> BTreeMap<Uuid, Permission> {
+    let rows = table.iter().map(|(id, value, name)| {
+        let permission = Permission {
+            value: (*value).into(),
+            display_name: (*name).into(),
+        };
+        (*id, permission)
+    });
+    rows.collect()
+}
+
+/// Application permissions Microsoft Graph offers here.
+// One line each, as in the permissions reference.
+#[rustfmt::skip]
+const GRAPH_ROLES: &[(Uuid, &str, &str)] = &[
+    (uuid!("b633e1c5-b582-4048-a93e-9f11b44c7e96"), "Mail.Send", "Send mail as any user"),
+    (uuid!("1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9"), "Application.ReadWrite.All", "Read and write all applications"),
+    (uuid!("18a4783c-866b-4cc7-a460-3d5e5662c884"), "Application.ReadWrite.OwnedBy", "Manage apps that this app creates or owns"),
+    (uuid!("9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30"), "Application.Read.All", "Read all applications"),
+    (uuid!("06b708a9-e830-4db3-a914-8e69da51d44f"), "AppRoleAssignment.ReadWrite.All", "Manage app permission grants and app role assignments"),
+    (uuid!("7ab1d382-f21e-4acd-a863-ba3e13f7da61"), "Directory.Read.All", "Read directory data"),
+    (uuid!("498476ce-e0fe-48b0-b801-37ba7e2685c6"), "Organization.Read.All", "Read organization information"),
+    (uuid!("9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8"), "RoleManagement.ReadWrite.Directory", "Read and write all directory RBAC settings"),
+];
+
+/// Delegated permissions Microsoft Graph offers here.
+#[rustfmt::skip]
+const GRAPH_SCOPES: &[(Uuid, &str, &str)] = &[
+    (uuid!("e1fe6dd8-ba31-4d61-89e7-88639da4683d"), "User.Read", "Sign in and read user profile"),
+    (uuid!("bdfbf15f-ee85-4955-8675-146e8e5296b5"), "Application.ReadWrite.All", "Read and write applications"),
+    (uuid!("84bccea3-f856-4a8a-967b-dbe0a3d53a64"), "AppRoleAssignment.ReadWrite.All", "Manage app permission grants and app role assignments"),
+    (uuid!("c79f8feb-a9db-4090-85f9-90d820caa0eb"), "Application.Read.All", "Read applications"),
+    (uuid!("41ce6ca6-6826-4807-84f1-1c82854f7ee5"), "DelegatedPermissionGrant.ReadWrite.All", "Manage all delegated permission grants"),
+    (uuid!("06da0dbc-49e2-44d2-8312-53f166ab848a"), "Directory.Read.All", "Read directory data"),
+    (uuid!("2f9ee017-59c1-4f1d-9472-bd5529a7b311"), "Domain.Read.All", "Read domains"),
+    (uuid!("4e46008b-f24c-477d-8fff-7bb4ec7aafe0"), "Group.ReadWrite.All", "Read and write all groups"),
+    (uuid!("4908d5b9-3fb2-4b1e-9336-1888b7937185"), "Organization.Read.All", "Read organization information"),
+    (uuid!("d01b97e9-cbc0-49fe-810a-750afd5527a3"), "RoleManagement.ReadWrite.Directory", "Read and write directory RBAC settings"),
+    (uuid!("258f6531-6087-4cc4-bb90-092c5fb3ed3f"), "SMTP.Send", "Send emails from mailboxes using SMTP AUTH"),
+];
 
 /// A tenant without mailboxes and people, for tests of the state alone.
 #[cfg(test)]

@@ -35,6 +35,16 @@ impl View {
         self.acting.on(Kind::Directory)
     }
 
+    /// The document whose objects Microsoft Graph finds by id.
+    pub(crate) fn replicated(&self) -> &Tenant {
+        self.acting.on(Kind::Replication)
+    }
+
+    /// The document whose objects Microsoft Graph lists.
+    pub(crate) fn listed(&self) -> &Tenant {
+        self.acting.on(Kind::Listing)
+    }
+
     /// Choices of behaviour (they act with the directory).
     pub(crate) fn behaviour(&self) -> &Behaviour {
         &self.directory().behaviour

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cmdlets;
 mod control;
+mod directory;
 mod entra;
 mod errors;
 mod files;
