@@ -72,6 +72,8 @@ async fn accept_rate(octets: usize, submitters: usize) {
     .unwrap();
     let mut plain = File::create(folder.path().join("plain")).unwrap();
     let group = Group::start(&folder.path().join("group"));
+    // The index's log grows once and is written over from then on: that is how a relay lives.
+    spool_rate(&spool, octets, submitters, RUN).await;
     let (mut raw, mut grouped, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let round = RUN / ROUNDS;
