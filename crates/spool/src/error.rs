@@ -146,6 +146,18 @@ pub enum OpenError {
     /// The integrity check found damage in the index.
     #[error("the spool's index is damaged: {0}")]
     Corrupt(String),
+    /// The index's log is damaged in its middle: opening it would cut off what lies behind.
+    #[error(
+        "{path} is damaged: {commits} commits behind the damage would be lost; restore a backup, or \
+         move the file away to go on without whatever it holds",
+        path = path.display()
+    )]
+    LogDamaged {
+        /// The log.
+        path: PathBuf,
+        /// Commits behind the damage.
+        commits: u64,
+    },
     /// The writer's thread could not be started.
     #[error("the spool's writer cannot be started")]
     Thread(#[source] io::Error),

@@ -42,6 +42,7 @@ mod spool;
 mod stage;
 mod submission;
 mod sweep;
+mod wal;
 mod work;
 mod writer;
 

@@ -1,5 +1,6 @@
 //! Opening: folder, lock, index, check, recovery, threads.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::limits::{JOBS_WAITING_MAX, START_CHECK_MS};
 use crate::recover::{self, Recovery, trouble};
 use crate::schema::{self, MIGRATIONS, Migration};
 use crate::shared::{DOOR, SEAT_SUFFIX, Shared};
+use crate::wal;
 use crate::writer::{Order, Writer};
 
 /// Where the spool lies and what it stands on.
@@ -91,6 +93,7 @@ pub(crate) fn open(options: &Options, now: Timestamp) -> Result<Opened, OpenErro
     let door = disk
         .lock(&door_path, true)
         .map_err(trouble(&door_path, "lock"))?;
+    inspect_log(disk, options, &folder)?;
     let mut index = schema::open_writer(&options.index, options.migrations, now)?;
     disk.sync_folder(parent).map_err(trouble(parent, "sync"))?;
     let (complete, findings) =
@@ -127,6 +130,38 @@ pub(crate) fn open(options: &Options, now: Timestamp) -> Result<Opened, OpenErro
         orders,
         recovery,
     })
+}
+
+/// Refuses a log that would be cut off in its middle; not while others write to it.
+fn inspect_log(disk: &dyn Disk, options: &Options, folder: &Path) -> Result<(), OpenError> {
+    let mut path = options.index.clone().into_os_string();
+    path.push("-wal");
+    let path = PathBuf::from(path);
+    for name in disk.names(folder).map_err(trouble(folder, "list"))? {
+        if name.ends_with(SEAT_SUFFIX) {
+            let seat = folder.join(name);
+            let lock = disk.lock(&seat, false).map_err(trouble(&seat, "lock"))?;
+            if lock.is_none() {
+                return Ok(());
+            }
+        }
+    }
+    let octets = match std::fs::read(&path) {
+        Ok(octets) => octets,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(trouble(&path, "read")(error)),
+    };
+    let log = wal::inspect(&octets);
+    if log.is_damaged() {
+        return Err(OpenError::LogDamaged {
+            path,
+            commits: log.behind,
+        });
+    }
+    if log.behind > 0 {
+        tracing::warn!("the last commit of the index's log was torn; nobody was promised it");
+    }
+    Ok(())
 }
 
 fn start_writer(

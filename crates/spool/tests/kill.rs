@@ -88,41 +88,103 @@ fn random_moments(rounds: u64) {
     println!("{rounds} kills, nothing acknowledged was lost");
 }
 
-/// Kills a child at every file call, and fails every sync.
+/// Kills a child at every file call, and fails every sync: while it opens, and while it works.
+///
+/// strace counts the calls of each thread by itself. The opening is one thread's work; for the
+/// rest it is attached when the spool is open, so that the writer's first call is number one.
 fn every_call() {
     let calls = "openat,write,pwrite64,fdatasync,fsync,ftruncate,unlink,flock,fcntl,mkdir";
-    for (what, set) in [("signal=SIGKILL", calls), ("error=EIO", "fdatasync,fsync")] {
+    let bodies = "openat,pwrite64,fdatasync,fsync,ftruncate,unlink,fcntl";
+    let syncs = "fdatasync,fsync";
+    for (open, fate, set) in [
+        (false, "signal=SIGKILL", calls),
+        (false, "error=EIO", syncs),
+        (true, "signal=SIGKILL", bodies),
+        (true, "error=EIO", syncs),
+    ] {
+        let when = if open { "working" } else { "opening" };
         let mut count = 0;
         loop {
             count += 1;
+            let what = format!("{fate} at call {count} while {when}");
             let folder = tempfile::tempdir().unwrap();
-            let mut strace = Command::new("strace");
-            strace
-                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-                .arg(format!("trace={set}"))
-                .arg("-e")
-                .arg(format!("inject={set}:{what}:when={count}"))
-                .arg(std::env::current_exe().unwrap())
-                .env("SENDAS_KILL_SHORT", "1");
-            let mut child = start(strace, folder.path());
-            let reader = read_lines(&mut child);
-            let ended = child.wait().unwrap();
+            let inject = format!("inject={set}:{fate}:when={count}");
             let mut lines = Lines::default();
-            lines.extend(reader.join().unwrap());
-            verify(
-                folder.path(),
-                &mut lines,
-                &format!("{what} at call {count}"),
-            );
-            if count % 50 == 0 {
-                println!("{what}: {count} calls so far");
-            }
-            if ended.success() && lines.accepted.len() == 4 && lines.settled.len() == 2 {
+            let ended = if open {
+                run_attached(folder.path(), &mut lines, set, &inject)
+            } else {
+                run_from_start(folder.path(), &mut lines, set, &inject)
+            };
+            let whole = ended && lines.accepted.len() == 4 && lines.settled.len() == 2;
+            verify(folder.path(), &mut lines, &what);
+            if whole {
                 break;
             }
         }
-        println!("{what}: {count} calls, nothing acknowledged was lost");
+        // An error that nobody noticed would have let the first load through.
+        assert!(count > 5, "{fate} while {when}: only {count} calls");
+        println!("{fate} while {when}: {count} calls, nothing acknowledged was lost");
     }
+}
+
+fn run_from_start(folder: &Path, lines: &mut Lines, set: &str, inject: &str) -> bool {
+    let mut strace = strace(set, inject);
+    strace
+        .arg(std::env::current_exe().unwrap())
+        .env("SENDAS_KILL_SHORT", "1");
+    let mut child = start(strace, folder);
+    let reader = read_lines(&mut child);
+    let ended = child.wait().unwrap();
+    lines.extend(reader.join().unwrap());
+    ended.success()
+}
+
+fn run_attached(folder: &Path, lines: &mut Lines, set: &str, inject: &str) -> bool {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .env("SENDAS_KILL_SHORT", "1")
+        .env("SENDAS_KILL_WAIT", "1")
+        .stdin(Stdio::piped());
+    let mut child = start(command, folder);
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(out.next().unwrap().unwrap(), "ready");
+    let mut strace = strace(set, inject)
+        .args(["-p", &child.id().to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !is_traced(child.id()) {
+        assert!(strace.try_wait().unwrap().is_none(), "strace cannot attach");
+        std::thread::yield_now();
+    }
+    let go = child.stdin.take().unwrap().write_all(b"go\n");
+    go.unwrap();
+    lines.extend(out.map_while(Result::ok).collect());
+    let ended = child.wait().unwrap();
+    strace.wait().unwrap();
+    ended.success()
+}
+
+fn strace(set: &str, inject: &str) -> Command {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("trace={set}"))
+        .args(["-e", inject]);
+    strace
+}
+
+/// Whether every thread of the process has a tracer.
+fn is_traced(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status
+            .lines()
+            .any(|l| l.starts_with("TracerPid:") && !l.ends_with("\t0"))
+    })
 }
 
 fn start(mut command: Command, folder: &Path) -> Child {
@@ -232,6 +294,10 @@ fn child(folder: &Path, short: bool) {
         let spool = open(folder);
         let out = Arc::new(Mutex::new(std::io::stdout()));
         if short {
+            if std::env::var_os("SENDAS_KILL_WAIT").is_some() {
+                tell(&out, "ready");
+                std::io::stdin().read_line(&mut String::new()).unwrap();
+            }
             for number in [1, 2, 1000, 3] {
                 accept(&spool, number, &out).await;
             }
