@@ -108,7 +108,11 @@ pub(crate) fn load_claimed(
     claim: &Claim,
     now: Timestamp,
 ) -> JobResult<Loaded> {
-    let loaded = work.load(claim.id, now)?;
+    let loaded = match work.load(claim.id, now) {
+        // Ended, settled and forgotten in the meantime.
+        Err(JobError::Say(SpoolError::NotFound(id))) => return Err(SpoolError::Stale(id).into()),
+        other => other?,
+    };
     if is_current(&loaded.message, claim) {
         Ok(loaded)
     } else {

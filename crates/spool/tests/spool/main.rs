@@ -9,3 +9,4 @@ mod damage;
 mod faults;
 mod life;
 mod support;
+mod wander;
