@@ -1,0 +1,282 @@
+//! The set-up itself: look, compare, change, look again.
+//!
+//! Every change is recorded before its request is sent and completed after its answer, so that a
+//! run that dies anywhere can be taken up again: what has begun is looked for before it is made.
+
+mod changes;
+mod error;
+mod look;
+mod settle;
+mod undo;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sendas_entra::{Cloud, Tenant};
+
+pub use self::error::SetupError;
+pub use self::undo::{UndoPlan, Undone};
+use crate::admin::AdminTokens;
+use crate::exchange_admin::ExchangeAdmin;
+use crate::graph::Graph;
+use crate::limits::REPLICATION_S_MAX;
+use crate::observed::Observed;
+use crate::plan::{Plan, Step};
+use crate::state::{State, StateFile};
+use crate::store::{Place, SecretStore};
+use crate::timer::{Backoff, Timer};
+use crate::wire::{Transport, Wire};
+use crate::wish::Wish;
+
+/// What a run tells while it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A step begins.
+    Step {
+        /// Counted from 1.
+        number: usize,
+        /// Of how many.
+        total: usize,
+        /// What it does.
+        title: String,
+    },
+    /// A secret was kept.
+    Kept {
+        /// What it is.
+        what: &'static str,
+        /// Where.
+        place: Place,
+    },
+    /// The service does not show something yet.
+    Waiting {
+        /// For what.
+        what: String,
+        /// How long until the next look.
+        pause: Duration,
+    },
+}
+
+/// Who hears of a run.
+pub trait Progress: Send + Sync {
+    /// Hears one event.
+    fn tell(&self, event: &Event);
+}
+
+/// Nobody hears of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn tell(&self, _: &Event) {}
+}
+
+/// A set-up of one tenant, with an administrator's tokens.
+#[derive(Clone)]
+pub struct Setup {
+    cloud: Cloud,
+    tenant: Option<Tenant>,
+    graph: Graph,
+    exchange: Wire,
+    timer: Arc<dyn Timer>,
+    store: Arc<dyn SecretStore>,
+    progress: Arc<dyn Progress>,
+    frame: Arc<Mutex<Option<look::Frame>>>,
+}
+
+/// What a run ended with.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The tenant, as it is now.
+    pub observed: Observed,
+    /// What was done.
+    pub steps: Vec<Step>,
+    /// The state after it.
+    pub state: State,
+    /// The plan after it: nothing to do, with notices.
+    pub plan: Plan,
+}
+
+impl Setup {
+    /// A set-up through this transport. `tenant` guards against a sign-in elsewhere.
+    pub fn new(
+        cloud: &Cloud,
+        tenant: Option<Tenant>,
+        tokens: &AdminTokens,
+        transport: Arc<dyn Transport>,
+        timer: Arc<dyn Timer>,
+        store: Arc<dyn SecretStore>,
+    ) -> Self {
+        let wire = |token: &crate::admin::AdminToken| Wire {
+            transport: Arc::clone(&transport),
+            timer: Arc::clone(&timer),
+            token: token.clone(),
+        };
+        Self {
+            cloud: cloud.clone(),
+            tenant,
+            graph: Graph::new(wire(&tokens.graph), cloud),
+            exchange: wire(&tokens.exchange),
+            timer,
+            store,
+            progress: Arc::new(Silent),
+            frame: Arc::default(),
+        }
+    }
+
+    /// Tells this one how a run goes.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The Graph client, with the same sign-in.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The Exchange admin client of this tenant id, with the same sign-in.
+    pub fn exchange_admin(&self, tenant_id: &str) -> ExchangeAdmin {
+        ExchangeAdmin::new(self.exchange.clone(), &self.cloud, tenant_id)
+    }
+
+    /// Looks and compares; changes nothing.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub async fn plan(&self, wish: &Wish, file: &StateFile) -> Result<(Plan, Observed), SetupError> {
+        let state = file.load()?;
+        self.forget_frame();
+        let observed = Box::pin(self.observe(wish, state.as_ref())).await?;
+        Ok((Plan::new(wish, &observed), observed))
+    }
+
+    /// Brings the tenant to what is wished, and reads back until it shows.
+    ///
+    /// # Errors
+    /// [`SetupError`], which says what was done before it; the same call goes on from there.
+    pub async fn apply(&self, wish: &Wish, file: &StateFile) -> Result<Applied, SetupError> {
+        self.forget_frame();
+        let mut state = self.open_state(wish, file).await?;
+        Box::pin(self.recover(&mut state, file)).await?;
+        let observed = Box::pin(self.observe(wish, Some(&state))).await?;
+        let plan = Plan::new(wish, &observed);
+        if !plan.blocks.is_empty() {
+            return Err(SetupError::Blocked {
+                blocks: plan.blocks,
+            });
+        }
+        state.method = wish.method;
+        state.mailboxes.clone_from(&wish.mailboxes);
+        file.save(&state)?;
+        let total = plan.steps.len();
+        let mut run = changes::Run::new(self, &observed, &mut state, file, wish);
+        for (index, step) in plan.steps.iter().enumerate() {
+            let title = step.action.title();
+            self.progress.tell(&Event::Step {
+                number: index + 1,
+                total,
+                title: title.clone(),
+            });
+            Box::pin(run.take(&step.action))
+                .await
+                .map_err(|source| SetupError::Step {
+                    title,
+                    done: plan.steps[..index]
+                        .iter()
+                        .map(|step| step.action.title())
+                        .collect(),
+                    state: file.path().to_owned(),
+                    source: Box::new(source),
+                })?;
+        }
+        if plan.steps.is_empty() {
+            return Ok(Applied {
+                observed,
+                steps: Vec::new(),
+                state,
+                plan,
+            });
+        }
+        let (observed, after) = Box::pin(self.confirm(wish, &state)).await?;
+        Ok(Applied {
+            observed,
+            steps: plan.steps,
+            state,
+            plan: after,
+        })
+    }
+
+    /// What undoing would remove; asks nobody.
+    ///
+    /// # Errors
+    /// [`SetupError`] when there is no state.
+    pub fn undo_plan(file: &StateFile) -> Result<UndoPlan, SetupError> {
+        let state = file.load()?.ok_or_else(|| SetupError::NoState {
+            path: file.path().to_owned(),
+        })?;
+        Ok(UndoPlan::new(&state))
+    }
+
+    /// Removes what [`apply`](Self::apply) made and restores what it changed, Exchange first; then
+    /// removes the state file.
+    ///
+    /// # Errors
+    /// [`SetupError`]; what was removed is forgotten, and the same call goes on from there.
+    pub async fn undo(&self, file: &StateFile) -> Result<Undone, SetupError> {
+        self.forget_frame();
+        Box::pin(undo::run(self, file)).await
+    }
+
+    /// Reads back, with growing pauses, until nothing is left to do. Changes nothing.
+    async fn confirm(&self, wish: &Wish, state: &State) -> Result<(Observed, Plan), SetupError> {
+        let mut backoff = Backoff::new(Duration::from_secs(REPLICATION_S_MAX));
+        loop {
+            let observed = Box::pin(self.observe(wish, Some(state))).await?;
+            let plan = Plan::new(wish, &observed);
+            if plan.is_done() {
+                return Ok((observed, plan));
+            }
+            let missing: Vec<String> = plan
+                .steps
+                .iter()
+                .map(|step| step.action.title())
+                .chain(plan.blocks)
+                .collect();
+            let Some(pause) = backoff.pause() else {
+                return Err(SetupError::NotShown { missing });
+            };
+            self.pause(missing.join("; "), pause).await;
+        }
+    }
+
+    async fn open_state(&self, wish: &Wish, file: &StateFile) -> Result<State, SetupError> {
+        let frame = self.frame().await?;
+        let state = match file.load()? {
+            None => State::new(&frame.tenant_id, wish.method),
+            Some(state) => state,
+        };
+        look::check_state(&state, wish, &frame)?;
+        Ok(state)
+    }
+
+    /// Waits, and says for what.
+    async fn pause(&self, what: String, pause: Duration) {
+        self.progress.tell(&Event::Waiting { what, pause });
+        self.timer.wait(pause).await;
+    }
+
+    fn forget_frame(&self) {
+        *self.frame.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("cloud", &self.cloud.name())
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+//! Sets up a tenant for sending: plan, apply, verify, undo.
+
+pub mod admin;
+mod apply;
+pub mod cmdlet;
+pub mod exchange_admin;
+pub mod graph;
+pub mod key;
+pub mod limits;
+pub mod observed;
+pub mod plan;
+pub mod state;
+pub mod store;
+pub mod timer;
+pub mod trouble;
+mod wire;
+pub mod wish;
+
+pub use admin::{AdminToken, AdminTokenError, AdminTokens};
+pub use apply::{Applied, Event, Progress, Setup, SetupError, Silent, UndoPlan, Undone};
+pub use plan::Plan;
+pub use state::{State, StateFile};
+pub use store::{FileStore, Place, SecretStore, SystemdStore};
+pub use timer::{SystemTimer, Timer};
+pub use trouble::CallError;
+pub use wire::Transport;
+pub use wish::{CredentialWish, Federation, Method, Wish};

@@ -1,0 +1,459 @@
+//! The state of a set-up: what was made here, so that a run can be taken up again and undone.
+//!
+//! A record is written **before** the request that makes its thing, and completed after the answer;
+//! a run that dies in between finds a record that has begun and looks for the thing. The file holds
+//! ids, names and places, never a secret.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::limits::STATE_OCTETS_MAX;
+use crate::store::{Place, write_private};
+use crate::wish::Method;
+
+/// The version of the form below; another one is refused.
+const VERSION: u32 = 1;
+
+/// What a set-up made in one tenant, and what it uses there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    version: u32,
+    /// The tenant id.
+    pub tenant_id: String,
+    /// How the application is authorized.
+    pub method: Method,
+    /// The mailboxes it may send as.
+    pub mailboxes: Vec<String>,
+    /// Tells our secrets from others in the same application.
+    pub marker: String,
+    /// The application, once known.
+    pub application: Option<Known>,
+    /// The moment of the last change of rights.
+    pub changed: Option<Timestamp>,
+    /// What was made, in order.
+    pub records: Vec<Record>,
+}
+
+/// The ids of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Object id of the registration.
+    pub object_id: String,
+    /// Client id.
+    pub client_id: String,
+    /// Object id of the enterprise application.
+    pub principal_id: Option<String>,
+}
+
+/// One thing that was made, or was about to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What.
+    #[serde(flatten)]
+    pub thing: Thing,
+    /// When its making began.
+    pub begun: Timestamp,
+    /// Whether it was surely made.
+    pub done: bool,
+}
+
+/// What can be made, with what undoing it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Thing {
+    /// The application.
+    Application {
+        /// Its name.
+        name: String,
+    },
+    /// The enterprise application.
+    Principal,
+    /// A certificate of the application.
+    Certificate {
+        /// Its thumbprint.
+        thumbprint: String,
+        /// Where its key is.
+        place: Place,
+        /// The certificate, DER in base64.
+        der: String,
+    },
+    /// A secret of the application.
+    Secret {
+        /// Its id, once known.
+        key_id: Option<String>,
+        /// Where its text is.
+        place: Place,
+    },
+    /// A trusted foreign issuer.
+    Federated {
+        /// Its name in the application.
+        name: String,
+        /// Its id, once known.
+        id: Option<String>,
+    },
+    /// The permission `SMTP.SendAsApp`.
+    Permission {
+        /// The assignment's id, once known.
+        id: Option<String>,
+        /// The permission's id.
+        role: String,
+    },
+    /// A registration in Exchange that was removed because it was wrong.
+    RemovedRegistration {
+        /// Its client id.
+        app_id: String,
+        /// Its object id.
+        object_id: String,
+        /// Its name.
+        display_name: String,
+    },
+    /// The registration in Exchange.
+    Registration {
+        /// Its object id.
+        object_id: String,
+    },
+    /// The switch of a mailbox.
+    Submission {
+        /// The mailbox.
+        mailbox: String,
+        /// What it was before: none means the organisation's value.
+        before: Option<bool>,
+    },
+    /// Full access to a mailbox.
+    FullAccess {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// The right to send as a mailbox.
+    SendAs {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// The group.
+    Group {
+        /// Its name.
+        name: String,
+    },
+    /// A member of the group.
+    Member {
+        /// The group.
+        group: String,
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// The management scope.
+    Scope {
+        /// Its name.
+        name: String,
+    },
+    /// The role assignment.
+    Assignment {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Where a state is kept, locked for one run at a time.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Another run holds it.
+    #[error("another set-up is running with the state file {}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("cannot read the state file {}", path.display())]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write the state file {}", path.display())]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no state file.
+    #[error("{} is no state file of a set-up: {reason}", path.display())]
+    NotState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl State {
+    /// A state of nothing made yet.
+    pub fn new(tenant_id: &str, method: Method) -> Self {
+        let marker = Uuid::new_v4().simple().to_string();
+        Self {
+            version: VERSION,
+            tenant_id: tenant_id.to_owned(),
+            method,
+            mailboxes: Vec::new(),
+            marker: marker[..8].to_owned(),
+            application: None,
+            changed: None,
+            records: Vec::new(),
+        }
+    }
+
+    /// What the labels of our secrets begin with.
+    pub fn label(&self) -> String {
+        format!("sendas {}", self.marker)
+    }
+
+    /// The certificate whose key is in the store, if one was made.
+    pub fn certificate(&self) -> Option<(&str, &Place)> {
+        self.records
+            .iter()
+            .rev()
+            .find_map(|record| match &record.thing {
+                Thing::Certificate {
+                    thumbprint, place, ..
+                } => Some((thumbprint.as_str(), place)),
+                _ => None,
+            })
+    }
+
+    /// The secret whose text is in the store, if one was made and kept.
+    pub fn secret(&self) -> Option<(&str, &Place)> {
+        self.records
+            .iter()
+            .rev()
+            .find_map(|record| match &record.thing {
+                Thing::Secret {
+                    key_id: Some(key_id),
+                    place,
+                } if record.done => Some((key_id.as_str(), place)),
+                _ => None,
+            })
+    }
+
+    /// Whether the application was made here.
+    pub fn made_application(&self) -> bool {
+        self.find(|thing| matches!(thing, Thing::Application { .. }))
+            .is_some()
+    }
+
+    /// The first record of such a thing.
+    pub(crate) fn find(&self, is: impl Fn(&Thing) -> bool) -> Option<&Record> {
+        self.records.iter().find(|record| is(&record.thing))
+    }
+
+    /// Notes that a thing is about to be made. A record of the same thing stays as it is: what it
+    /// says of the time before is older and right.
+    pub(crate) fn begin(&mut self, thing: Thing, now: Timestamp) {
+        if !self.records.iter().any(|record| record.thing == thing) {
+            self.records.push(Record {
+                thing,
+                begun: now,
+                done: false,
+            });
+        }
+    }
+
+    /// Notes that the thing was made; `thing` replaces what was known of it.
+    pub(crate) fn complete(&mut self, begun: &Thing, thing: Thing) {
+        for record in &mut self.records {
+            if record.thing == *begun {
+                record.thing = thing;
+                record.done = true;
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn forget(&mut self, thing: &Thing) {
+        self.records.retain(|record| record.thing != *thing);
+    }
+}
+
+impl Thing {
+    /// What it is, in words.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Application { name } => format!("the application {name:?}"),
+            Self::Principal => "the enterprise application".into(),
+            Self::Certificate { thumbprint, .. } => format!("the certificate {thumbprint}"),
+            Self::Secret { .. } => "the client secret".into(),
+            Self::Federated { name, .. } => format!("the federated credential {name:?}"),
+            Self::Permission { .. } => "the permission SMTP.SendAsApp".into(),
+            Self::RemovedRegistration { object_id, .. } => {
+                format!("the registration of {object_id}, which was removed")
+            }
+            Self::Registration { object_id } => format!("the registration of {object_id} in Exchange"),
+            Self::Submission { mailbox, .. } => format!("the SMTP AUTH switch of {mailbox}"),
+            Self::FullAccess { mailbox } => format!("FullAccess on {mailbox}"),
+            Self::SendAs { mailbox } => format!("SendAs on {mailbox}"),
+            Self::Group { name } => format!("the group {name:?}"),
+            Self::Member { group, mailbox } => format!("{mailbox} in the group {group:?}"),
+            Self::Scope { name } => format!("the scope {name:?}"),
+            Self::Assignment { name } => format!("the role assignment {name:?}"),
+        }
+    }
+}
+
+impl StateFile {
+    /// Opens the file, which need not exist, for one run; a file beside it (`.lock`) keeps others
+    /// out until this value is dropped.
+    ///
+    /// # Errors
+    /// [`StateError::Busy`] while another run holds it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
+        let path = path.into();
+        let beside = {
+            let mut name = path.clone().into_os_string();
+            name.push(".lock");
+            PathBuf::from(name)
+        };
+        let not_written = |source| StateError::NotWritten {
+            path: beside.clone(),
+            source,
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(not_written)?;
+        }
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&beside)
+            .map_err(not_written)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(StateError::Busy { path }),
+            Err(fs::TryLockError::Error(source)) => Err(not_written(source)),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the state; none when there is no file.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn load(&self) -> Result<Option<State>, StateError> {
+        let not_read = |source| StateError::NotRead {
+            path: self.path.clone(),
+            source,
+        };
+        let not_state = |reason: String| StateError::NotState {
+            path: self.path.clone(),
+            reason,
+        };
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(not_read)?,
+        };
+        let mut octets = Vec::new();
+        file.take(STATE_OCTETS_MAX + 1)
+            .read_to_end(&mut octets)
+            .map_err(not_read)?;
+        if octets.len() as u64 > STATE_OCTETS_MAX {
+            return Err(not_state("it is too large".into()));
+        }
+        let state: State =
+            serde_json::from_slice(&octets).map_err(|error| not_state(error.to_string()))?;
+        if state.version != VERSION {
+            return Err(not_state(format!(
+                "its version is {}, and this program knows {VERSION}",
+                state.version
+            )));
+        }
+        Ok(Some(state))
+    }
+
+    /// Writes the state whole: on disk when the call returns.
+    ///
+    /// # Errors
+    /// [`StateError::NotWritten`].
+    pub fn save(&self, state: &State) -> Result<(), StateError> {
+        let octets = serde_json::to_vec_pretty(state).expect("a state is plain data");
+        write_private(&self.path, &octets).map_err(|source| StateError::NotWritten {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Removes the file: nothing is left of the set-up.
+    ///
+    /// # Errors
+    /// [`StateError::NotWritten`].
+    pub fn remove(&self) -> Result<(), StateError> {
+        match fs::remove_file(&self.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::NotWritten {
+                    path: self.path.clone(),
+                    source,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::open(folder.path().join("a/state.json")).unwrap();
+        assert_eq!(file.load().unwrap(), None);
+        let mut state = State::new("t", Method::Classic);
+        let thing = Thing::Submission {
+            mailbox: "a@b.c".into(),
+            before: None,
+        };
+        state.begin(thing.clone(), Timestamp::UNIX_EPOCH);
+        state.begin(thing.clone(), Timestamp::MAX);
+        assert_eq!(state.records.len(), 1);
+        file.save(&state).unwrap();
+        assert_eq!(file.load().unwrap(), Some(state.clone()));
+        state.complete(&thing, thing.clone());
+        assert!(state.records[0].done);
+        file.remove().unwrap();
+        file.remove().unwrap();
+    }
+
+    #[test]
+    fn one_run_at_a_time_and_only_its_own_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let file = StateFile::open(&path).unwrap();
+        assert!(matches!(StateFile::open(&path), Err(StateError::Busy { .. })));
+        for text in ["", "{}", r#"{"version":2}"#] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(file.load(), Err(StateError::NotState { .. })), "{text}");
+        }
+        drop(file);
+        StateFile::open(&path).unwrap();
+    }
+}
