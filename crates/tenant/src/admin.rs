@@ -99,20 +99,28 @@ mod tests {
     fn tokens_are_read_and_never_shown() {
         let tokens = AdminTokens::from_json(br#"{"graph":"g.g.g","exchange":"e.e.e","x":1}"#);
         let shown = format!("{:?}", tokens.unwrap());
-        assert!(!shown.contains("g.g.g") && !shown.contains("e.e.e"), "{shown}");
+        assert!(
+            !shown.contains("g.g.g") && !shown.contains("e.e.e"),
+            "{shown}"
+        );
         for (text, expected) in [
             ("", AdminTokenError::NotTokens),
             (r#"{"graph":"g"}"#, AdminTokenError::NotTokens),
             (
                 r#"{"graph":"g","exchange":"a b"}"#,
-                AdminTokenError::NotToken { service: "Exchange" },
+                AdminTokenError::NotToken {
+                    service: "Exchange",
+                },
             ),
             (
                 r#"{"graph":"","exchange":"a"}"#,
                 AdminTokenError::NotToken { service: "Graph" },
             ),
         ] {
-            assert_eq!(AdminTokens::from_json(text.as_bytes()).unwrap_err(), expected);
+            assert_eq!(
+                AdminTokens::from_json(text.as_bytes()).unwrap_err(),
+                expected
+            );
         }
     }
 }

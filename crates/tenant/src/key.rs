@@ -55,8 +55,7 @@ impl MadeCertificate {
         let moment = |at: Timestamp| {
             let at = at.to_zoned(jiff::tz::TimeZone::UTC);
             let small = |part: i8| u8::try_from(part).unwrap_or(1);
-            let date =
-                rcgen::date_time_ymd(at.year().into(), small(at.month()), small(at.day()));
+            let date = rcgen::date_time_ymd(at.year().into(), small(at.month()), small(at.day()));
             date + Duration::from_secs(at.timestamp().as_second().rem_euclid(86_400).unsigned_abs())
         };
         params.not_before = moment(start);
@@ -114,7 +113,11 @@ mod tests {
         let read = Certificate::from_pem(made.pem.as_bytes()).unwrap();
         assert_eq!(read.thumbprint(), made.thumbprint);
         assert_eq!(read.der(), made.der);
-        assert!(read.subject().contains("sendas contoso"), "{}", read.subject());
+        assert!(
+            read.subject().contains("sendas contoso"),
+            "{}",
+            read.subject()
+        );
         assert_eq!(read.not_before().to_string(), "2026-11-23T04:55:00Z");
         assert_eq!(read.not_after(), made.end);
         assert!(!format!("{made:?}").contains("PRIVATE"));

@@ -188,7 +188,10 @@ impl Reach {
 /// The group of a `MemberOfGroup -eq '…'` filter, when it is nothing but that.
 pub(crate) fn group_of(filter: &str) -> Option<String> {
     let filter = filter.trim();
-    let filter = match filter.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+    let filter = match filter
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
         Some(inner) => inner.trim(),
         None => filter,
     };
@@ -204,7 +207,10 @@ pub(crate) fn group_of(filter: &str) -> Option<String> {
 
 /// The filter of a group's direct members.
 pub(crate) fn filter_of(distinguished_name: &str) -> String {
-    format!("MemberOfGroup -eq '{}'", distinguished_name.replace('\'', "''"))
+    format!(
+        "MemberOfGroup -eq '{}'",
+        distinguished_name.replace('\'', "''")
+    )
 }
 
 #[cfg(test)]
@@ -224,6 +230,9 @@ mod tests {
         ] {
             assert_eq!(group_of(filter).as_deref(), expected, "{filter}");
         }
-        assert_eq!(group_of(&filter_of("CN=o'neil")).as_deref(), Some("CN=o'neil"));
+        assert_eq!(
+            group_of(&filter_of("CN=o'neil")).as_deref(),
+            Some("CN=o'neil")
+        );
     }
 }

@@ -304,7 +304,9 @@ impl Thing {
             Self::RemovedRegistration { object_id, .. } => {
                 format!("the registration of {object_id}, which was removed")
             }
-            Self::Registration { object_id } => format!("the registration of {object_id} in Exchange"),
+            Self::Registration { object_id } => {
+                format!("the registration of {object_id} in Exchange")
+            }
             Self::Submission { mailbox, .. } => format!("the SMTP AUTH switch of {mailbox}"),
             Self::FullAccess { mailbox } => format!("FullAccess on {mailbox}"),
             Self::SendAs { mailbox } => format!("SendAs on {mailbox}"),
@@ -333,7 +335,10 @@ impl StateFile {
             path: beside.clone(),
             source,
         };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             fs::create_dir_all(folder).map_err(not_written)?;
         }
         let lock = OpenOptions::new()
@@ -448,10 +453,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let file = StateFile::open(&path).unwrap();
-        assert!(matches!(StateFile::open(&path), Err(StateError::Busy { .. })));
+        assert!(matches!(
+            StateFile::open(&path),
+            Err(StateError::Busy { .. })
+        ));
         for text in ["", "{}", r#"{"version":2}"#] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(file.load(), Err(StateError::NotState { .. })), "{text}");
+            assert!(
+                matches!(file.load(), Err(StateError::NotState { .. })),
+                "{text}"
+            );
         }
         drop(file);
         StateFile::open(&path).unwrap();

@@ -241,9 +241,17 @@ mod tests {
             let mode = fs::metadata(place.path()).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             let above = place.path().parent().unwrap();
-            assert_eq!(fs::metadata(above).unwrap().permissions().mode() & 0o777, 0o700);
+            assert_eq!(
+                fs::metadata(above).unwrap().permissions().mode() & 0o777,
+                0o700
+            );
         }
-        assert_eq!(fs::read_dir(place.path().parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(
+            fs::read_dir(place.path().parent().unwrap())
+                .unwrap()
+                .count(),
+            1
+        );
         store.remove(&place).unwrap();
         store.remove(&place).unwrap();
         assert!(!store.has(&place));

@@ -96,11 +96,7 @@ impl Wire {
 }
 
 /// How long to wait before the same request is sent again; none when its answer counts.
-fn pause(
-    answer: &Result<Response, HttpError>,
-    effect: Effect,
-    repeats: u32,
-) -> Option<Duration> {
+fn pause(answer: &Result<Response, HttpError>, effect: Effect, repeats: u32) -> Option<Duration> {
     if repeats >= REPEATS_MAX {
         return None;
     }

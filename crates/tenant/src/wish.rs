@@ -91,7 +91,9 @@ pub enum WishError {
         given: String,
     },
     /// Not a name.
-    #[error("{given:?} cannot be a name here: 1 to 60 letters, digits, spaces, dots, hyphens, underscores")]
+    #[error(
+        "{given:?} cannot be a name here: 1 to 60 letters, digits, spaces, dots, hyphens, underscores"
+    )]
     NotName {
         /// The text given.
         given: String,
@@ -181,7 +183,11 @@ impl Federation {
     fn check(&self) -> Result<(), WishError> {
         let visible = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
         let members = [
-            ("the issuer", &self.issuer, self.issuer.starts_with("https://")),
+            (
+                "the issuer",
+                &self.issuer,
+                self.issuer.starts_with("https://"),
+            ),
             ("the subject", &self.subject, true),
             ("the audience", &self.audience, true),
         ];
@@ -229,19 +235,33 @@ mod tests {
 
     fn wish(mailboxes: &[&str], name: &str) -> Result<Wish, WishError> {
         let mailboxes: Vec<String> = mailboxes.iter().map(|&text| text.to_owned()).collect();
-        Wish::new(Method::Rbac, &mailboxes, CredentialWish::Certificate, None, name)
+        Wish::new(
+            Method::Rbac,
+            &mailboxes,
+            CredentialWish::Certificate,
+            None,
+            name,
+        )
     }
 
     #[test]
     fn mailboxes_are_tidied() {
-        let wish = wish(&["A@Contoso.com", " a@contoso.com ", "o'neil@contoso.com"], NAME);
-        assert_eq!(wish.unwrap().mailboxes, ["a@contoso.com", "o'neil@contoso.com"]);
+        let wish = wish(
+            &["A@Contoso.com", " a@contoso.com ", "o'neil@contoso.com"],
+            NAME,
+        );
+        assert_eq!(
+            wish.unwrap().mailboxes,
+            ["a@contoso.com", "o'neil@contoso.com"]
+        );
     }
 
     #[test]
     fn what_is_no_wish_is_said() {
         assert_eq!(wish(&[], NAME).unwrap_err(), WishError::NoMailbox);
-        for text in ["", "a", "a@", "@b.c", "a@b", "a b@c.d", "a@b@c.d", "a;b@c.d", "$(x)@c.d"] {
+        for text in [
+            "", "a", "a@", "@b.c", "a@b", "a b@c.d", "a@b@c.d", "a;b@c.d", "$(x)@c.d",
+        ] {
             assert!(
                 matches!(wish(&[text], NAME), Err(WishError::NotMailbox { .. })),
                 "{text}"

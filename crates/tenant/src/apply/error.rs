@@ -20,7 +20,9 @@ pub enum SetupError {
         found: String,
     },
     /// The state file belongs to another set-up.
-    #[error("the state file belongs to another set-up: {what} is {kept} there and {wanted} here; name another file with --state")]
+    #[error(
+        "the state file belongs to another set-up: {what} is {kept} there and {wanted} here; name another file with --state"
+    )]
     OtherState {
         /// What differs.
         what: &'static str,

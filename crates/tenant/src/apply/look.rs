@@ -419,10 +419,9 @@ async fn look_at_roles(
     observed: &mut Observed,
 ) -> Result<(), CallError> {
     let assignments = exchange.role_assignments(SEND_ROLE).await?;
-    let (held, others): (Vec<RoleAssignment>, Vec<RoleAssignment>) =
-        assignments.into_iter().partition(|assignment| {
-            assignment.holders.iter().any(|holder| ours.is(holder))
-        });
+    let (held, others): (Vec<RoleAssignment>, Vec<RoleAssignment>) = assignments
+        .into_iter()
+        .partition(|assignment| assignment.holders.iter().any(|holder| ours.is(holder)));
     observed.assignment_name_taken = others
         .iter()
         .any(|other| other.name.eq_ignore_ascii_case(&wish.names.assignment));
@@ -431,10 +430,13 @@ async fn look_at_roles(
         observed.roles.push(RoleFound { assignment, reach });
     }
     if wish.method == Method::Rbac && observed.roles.is_empty() {
-        observed.scope = exchange.scope(&wish.names.scope).await?.map(|scope| ScopeFound {
-            name: scope.name,
-            filter: scope.filter,
-        });
+        observed.scope = exchange
+            .scope(&wish.names.scope)
+            .await?
+            .map(|scope| ScopeFound {
+                name: scope.name,
+                filter: scope.filter,
+            });
         if let Some(group) = exchange.group(&wish.names.group).await? {
             observed.group = Some(GroupFound {
                 members: exchange.members(&group.distinguished_name).await?,
@@ -473,7 +475,10 @@ async fn reach(
         });
     }
     let mut inside = Vec::new();
-    let principal = ours.registered.first().map(|found| found.object_id.as_str());
+    let principal = ours
+        .registered
+        .first()
+        .map(|found| found.object_id.as_str());
     for found in observed.mailboxes.values() {
         if let (Some(address), Some(principal)) = (&found.address, principal)
             && exchange

@@ -145,7 +145,11 @@ impl Setup {
     ///
     /// # Errors
     /// [`SetupError`].
-    pub async fn plan(&self, wish: &Wish, file: &StateFile) -> Result<(Plan, Observed), SetupError> {
+    pub async fn plan(
+        &self,
+        wish: &Wish,
+        file: &StateFile,
+    ) -> Result<(Plan, Observed), SetupError> {
         let state = file.load()?;
         self.forget_frame();
         let observed = Box::pin(self.observe(wish, state.as_ref())).await?;

@@ -127,9 +127,11 @@ impl Setup {
             return Ok(());
         };
         let found = self
-            .await_sight("the application", self.window_since(record.begun), async || {
-                self.newest_application(name, record.begun).await
-            })
+            .await_sight(
+                "the application",
+                self.window_since(record.begun),
+                async || self.newest_application(name, record.begun).await,
+            )
             .await?;
         if let Some(application) = found {
             super::changes::know(state, &application);
@@ -217,7 +219,12 @@ impl Back<'_> {
                 }
                 self.setup.store.remove(place)?;
             }
-            (Thing::Certificate { thumbprint, place, .. }, known) => {
+            (
+                Thing::Certificate {
+                    thumbprint, place, ..
+                },
+                known,
+            ) => {
                 if let Some(known) = known.filter(|_| stays) {
                     self.remove_certificate(known, thumbprint).await?;
                 }
@@ -277,11 +284,15 @@ impl Back<'_> {
         let label = self.state.label();
         let seen = self
             .setup
-            .await_sight("the secret", self.setup.window_since(record.begun), async || {
-                let found = graph.application(&known.object_id).await?;
-                let strays = found.map_or_else(Vec::new, |found| strays(&found, &label));
-                Ok((!strays.is_empty()).then_some(strays))
-            })
+            .await_sight(
+                "the secret",
+                self.setup.window_since(record.begun),
+                async || {
+                    let found = graph.application(&known.object_id).await?;
+                    let strays = found.map_or_else(Vec::new, |found| strays(&found, &label));
+                    Ok((!strays.is_empty()).then_some(strays))
+                },
+            )
             .await?;
         for key_id in seen.unwrap_or_default() {
             graph.remove_password(&known.object_id, &key_id).await?;

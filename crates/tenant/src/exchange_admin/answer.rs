@@ -178,7 +178,11 @@ mod tests {
             (503, "", "<html>", Trouble::Temporary),
             (400, "", "something", Trouble::Other),
         ] {
-            assert_eq!(sort(status, "", exception, text), expected, "{status} {text}");
+            assert_eq!(
+                sort(status, "", exception, text),
+                expected,
+                "{status} {text}"
+            );
         }
     }
 }

@@ -207,9 +207,14 @@ pub(super) fn group(rows: &[Value], identity: &str) -> Option<Group> {
 pub(super) fn members(rows: &[Value]) -> Vec<String> {
     rows.iter()
         .filter_map(|row| {
-            ["PrimarySmtpAddress", "WindowsLiveID", "ExternalDirectoryObjectId", "Name"]
-                .iter()
-                .find_map(|name| text(row, name))
+            [
+                "PrimarySmtpAddress",
+                "WindowsLiveID",
+                "ExternalDirectoryObjectId",
+                "Name",
+            ]
+            .iter()
+            .find_map(|name| text(row, name))
         })
         .map(str::to_ascii_lowercase)
         .collect()
@@ -232,12 +237,18 @@ pub(super) fn role_assignments(rows: &[Value], role: &str) -> Vec<RoleAssignment
         .filter(|row| {
             text(row, "Role").is_none_or(|found| {
                 // Some answers put the tenant before the name.
-                found.rsplit(['\\', '/']).next().unwrap_or(found).eq_ignore_ascii_case(role)
+                found
+                    .rsplit(['\\', '/'])
+                    .next()
+                    .unwrap_or(found)
+                    .eq_ignore_ascii_case(role)
             })
         })
         .filter_map(|row| {
             Some(RoleAssignment {
-                name: text(row, "Name").or_else(|| text(row, "Identity"))?.to_owned(),
+                name: text(row, "Name")
+                    .or_else(|| text(row, "Identity"))?
+                    .to_owned(),
                 role: role.to_owned(),
                 holders: texts(
                     row,

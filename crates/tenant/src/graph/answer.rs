@@ -14,8 +14,7 @@ pub(super) fn read<T: DeserializeOwned>(
     answer: Result<Response, HttpError>,
 ) -> Result<T, CallError> {
     let answer = accept(asked, answer)?;
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| not_understood(asked, &error.to_string()))
+    serde_json::from_slice(&answer.body).map_err(|error| not_understood(asked, &error.to_string()))
 }
 
 /// Takes a 2xx, and sorts everything else.
@@ -111,8 +110,18 @@ mod tests {
     #[test]
     fn refusals_are_sorted() {
         for (status, code, message, expected) in [
-            (401, "InvalidAuthenticationToken", "Access token has expired", Trouble::Unauthorized),
-            (403, "Authorization_RequestDenied", "Insufficient privileges", Trouble::Forbidden),
+            (
+                401,
+                "InvalidAuthenticationToken",
+                "Access token has expired",
+                Trouble::Unauthorized,
+            ),
+            (
+                403,
+                "Authorization_RequestDenied",
+                "Insufficient privileges",
+                Trouble::Forbidden,
+            ),
             (
                 404,
                 "Request_ResourceNotFound",
@@ -125,7 +134,12 @@ mod tests {
                 "The appId 'x' of the service principal does not reference a valid application object.",
                 Trouble::NotReplicated,
             ),
-            (400, "Request_BadRequest", "Not a valid reference update", Trouble::NotReplicated),
+            (
+                400,
+                "Request_BadRequest",
+                "Not a valid reference update",
+                Trouble::NotReplicated,
+            ),
             (
                 400,
                 "Request_BadRequest",
@@ -138,7 +152,12 @@ mod tests {
                 "the service principal name x is already in use",
                 Trouble::Exists,
             ),
-            (400, "Request_BadRequest", "No credentials found to be removed.", Trouble::NotFound),
+            (
+                400,
+                "Request_BadRequest",
+                "No credentials found to be removed.",
+                Trouble::NotFound,
+            ),
             (
                 400,
                 "CredentialTypeNotAllowedAsPerAppPolicy",
@@ -154,7 +173,11 @@ mod tests {
                 Trouble::Other,
             ),
         ] {
-            assert_eq!(sort(status, code, message), expected, "{status} {code} {message}");
+            assert_eq!(
+                sort(status, code, message),
+                expected,
+                "{status} {code} {message}"
+            );
         }
     }
 }

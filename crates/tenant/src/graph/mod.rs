@@ -202,7 +202,10 @@ impl Graph {
         resource: &str,
         role: &str,
     ) -> Result<AppRoleAssignment, CallError> {
-        let path = format!("/servicePrincipals/{}/appRoleAssignments", escape(principal));
+        let path = format!(
+            "/servicePrincipals/{}/appRoleAssignments",
+            escape(principal)
+        );
         let body = json!({ "principalId": principal, "resourceId": resource, "appRoleId": role });
         self.make(Method::POST, &path, &body, Effect::Once).await
     }
@@ -313,7 +316,10 @@ impl Graph {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn federated(&self, application: &str) -> Result<Vec<FederatedCredential>, CallError> {
+    pub async fn federated(
+        &self,
+        application: &str,
+    ) -> Result<Vec<FederatedCredential>, CallError> {
         self.list(&format!(
             "/applications/{}/federatedIdentityCredentials",
             escape(application)
@@ -363,7 +369,13 @@ impl Graph {
         for _ in 0..PAGES_MAX {
             let answer = self
                 .wire
-                .send(Method::GET, &url, &HeaderMap::new(), None, Effect::Repeatable)
+                .send(
+                    Method::GET,
+                    &url,
+                    &HeaderMap::new(),
+                    None,
+                    Effect::Repeatable,
+                )
                 .await;
             let page: Page<T> = answer::read(&asked, answer)?;
             all.extend(page.value);
@@ -385,7 +397,13 @@ impl Graph {
         let url = format!("{}{path}", self.base);
         let answer = self
             .wire
-            .send(Method::GET, &url, &HeaderMap::new(), None, Effect::Repeatable)
+            .send(
+                Method::GET,
+                &url,
+                &HeaderMap::new(),
+                None,
+                Effect::Repeatable,
+            )
             .await;
         match answer::read(&asked, answer) {
             Ok(found) => Ok(Some(found)),
@@ -416,7 +434,13 @@ impl Graph {
         let url = format!("{}{path}", self.base);
         let answer = self
             .wire
-            .send(method, &url, &HeaderMap::new(), Some(body), Effect::Repeatable)
+            .send(
+                method,
+                &url,
+                &HeaderMap::new(),
+                Some(body),
+                Effect::Repeatable,
+            )
             .await;
         answer::accept(&asked, answer).map(drop)
     }
@@ -426,7 +450,13 @@ impl Graph {
         let url = format!("{}{path}", self.base);
         let answer = self
             .wire
-            .send(Method::DELETE, &url, &HeaderMap::new(), None, Effect::Repeatable)
+            .send(
+                Method::DELETE,
+                &url,
+                &HeaderMap::new(),
+                None,
+                Effect::Repeatable,
+            )
             .await;
         gone(answer::accept(&asked, answer).map(drop))
     }

@@ -21,12 +21,30 @@ pub struct Notice {
 
 /// Application permissions that let an application send as anybody, or open anybody's mailbox.
 const BROAD: [(&str, &str); 6] = [
-    ("Mail.Send", "send as every mailbox of the tenant through Graph"),
-    ("Mail.ReadWrite", "read and change the mail of every mailbox of the tenant"),
-    ("full_access_as_app", "open every mailbox of the tenant through Exchange Web Services"),
-    ("IMAP.AccessAsApp", "open mailboxes over IMAP, where it has rights on them"),
-    ("POP.AccessAsApp", "open mailboxes over POP, where it has rights on them"),
-    ("Exchange.ManageAsApp", "administer Exchange, where it holds a directory role"),
+    (
+        "Mail.Send",
+        "send as every mailbox of the tenant through Graph",
+    ),
+    (
+        "Mail.ReadWrite",
+        "read and change the mail of every mailbox of the tenant",
+    ),
+    (
+        "full_access_as_app",
+        "open every mailbox of the tenant through Exchange Web Services",
+    ),
+    (
+        "IMAP.AccessAsApp",
+        "open mailboxes over IMAP, where it has rights on them",
+    ),
+    (
+        "POP.AccessAsApp",
+        "open mailboxes over POP, where it has rights on them",
+    ),
+    (
+        "Exchange.ManageAsApp",
+        "administer Exchange, where it holds a directory role",
+    ),
 ];
 
 pub(super) fn notices(wish: &Wish, observed: &Observed) -> Vec<Notice> {
@@ -189,9 +207,10 @@ fn strangers(members: &[String], observed: &Observed) -> Vec<String> {
     members
         .iter()
         .filter(|member| {
-            !observed.mailboxes.iter().any(|(asked, found)| {
-                asked == *member || found.address.as_ref() == Some(*member)
-            })
+            !observed
+                .mailboxes
+                .iter()
+                .any(|(asked, found)| asked == *member || found.address.as_ref() == Some(*member))
         })
         .cloned()
         .collect()

@@ -16,8 +16,19 @@ impl Plan {
     pub fn powershell(&self) -> String {
         let mut out = String::new();
         out.push_str("#Requires -Modules ExchangeOnlineManagement\n");
-        comment(&mut out, &format!("Set-up of the tenant {} ({}) for sending mail by SMTP, method {}.", self.tenant_name, self.tenant_id, self.method.name()));
-        comment(&mut out, "Run it in a session opened with Connect-ExchangeOnline by an administrator of the role group Organization Management.");
+        comment(
+            &mut out,
+            &format!(
+                "Set-up of the tenant {} ({}) for sending mail by SMTP, method {}.",
+                self.tenant_name,
+                self.tenant_id,
+                self.method.name()
+            ),
+        );
+        comment(
+            &mut out,
+            "Run it in a session opened with Connect-ExchangeOnline by an administrator of the role group Organization Management.",
+        );
         comment(&mut out, "It changes what its lines say and nothing else.");
         for block in &self.blocks {
             comment(&mut out, &format!("MISSING FIRST: {block}"));
@@ -40,7 +51,10 @@ impl Plan {
             };
             done = false;
             out.push('\n');
-            comment(&mut out, &format!("{}: {}.", step.action.title(), step.reason));
+            comment(
+                &mut out,
+                &format!("{}: {}.", step.action.title(), step.reason),
+            );
             if let (Action::CreateScope { group, .. }, None) = (&step.action, &self.group) {
                 let look = Cmdlet::new("Get-DistributionGroup").with("Identity", group);
                 _ = writeln!(out, "$Group = {look}");
@@ -68,12 +82,18 @@ impl Plan {
             return;
         }
         comment(out, "");
-        comment(out, "First, in the Entra portal or through Microsoft Graph (not part of this script):");
+        comment(
+            out,
+            "First, in the Entra portal or through Microsoft Graph (not part of this script):",
+        );
         for step in steps {
             comment(out, &format!("  {}", step.action.title()));
             comment(out, &format!("    {}", by_hand(&step.action)));
         }
-        comment(out, "Then run this script with the client id (Application ID) and the object id of the ENTERPRISE APPLICATION (not of the app registration).");
+        comment(
+            out,
+            "Then run this script with the client id (Application ID) and the object id of the ENTERPRISE APPLICATION (not of the app registration).",
+        );
     }
 }
 
@@ -104,7 +124,13 @@ fn by_hand(action: &Action) -> String {
 fn comment(out: &mut String, text: &str) {
     let text: String = text
         .chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect();
     // Writing to a String cannot fail.
     _ = writeln!(out, "# {}", text.trim_end());
@@ -113,6 +139,9 @@ fn comment(out: &mut String, text: &str) {
 fn parameter(out: &mut String, name: &str, value: Option<&str>, end: &str) {
     _ = match value {
         Some(value) => writeln!(out, "    [string]${name} = {}{end}", quoted(value)),
-        None => writeln!(out, "    [Parameter(Mandatory = $true)][string]${name}{end}"),
+        None => writeln!(
+            out,
+            "    [Parameter(Mandatory = $true)][string]${name}{end}"
+        ),
     };
 }

@@ -150,7 +150,8 @@ impl Rules<'_> {
     fn permission(&mut self) {
         let Some(resource) = &self.observed.resource else {
             self.blocks.push(
-                "Office 365 Exchange Online is not in this tenant: it has no Exchange Online".into(),
+                "Office 365 Exchange Online is not in this tenant: it has no Exchange Online"
+                    .into(),
             );
             return;
         };
@@ -202,13 +203,11 @@ impl Rules<'_> {
         }
         let right = self.observed.registered.iter().any(|found| {
             Some(&found.object_id) == object_id
-                && application
-                    .is_some_and(|known| known.app_id.eq_ignore_ascii_case(&found.app_id))
+                && application.is_some_and(|known| known.app_id.eq_ignore_ascii_case(&found.app_id))
         });
         if !right {
-            let name = application.map_or(&self.wish.names.application, |found| {
-                &found.display_name
-            });
+            let name =
+                application.map_or(&self.wish.names.application, |found| &found.display_name);
             self.step(
                 Action::Register { name: name.clone() },
                 "Exchange knows only the principals that are registered with it",
@@ -225,7 +224,8 @@ impl Rules<'_> {
                 } else {
                     "its domain is not one of this tenant's verified domains: check the address, and that you signed in to the right tenant"
                 };
-                self.blocks.push(format!("there is no mailbox {asked}: {hint}"));
+                self.blocks
+                    .push(format!("there is no mailbox {asked}: {hint}"));
                 continue;
             };
             let off = found.submission_off.unwrap_or(self.observed.submission_off);
@@ -286,10 +286,14 @@ impl Rules<'_> {
             return;
         }
         // A role that is bound to a group takes further mailboxes by membership alone.
-        let bound = self.observed.roles.iter().find_map(|role| match &role.reach {
-            Reach::Members { group, .. } => Some(group.clone()),
-            _ => None,
-        });
+        let bound = self
+            .observed
+            .roles
+            .iter()
+            .find_map(|role| match &role.reach {
+                Reach::Members { group, .. } => Some(group.clone()),
+                _ => None,
+            });
         if let Some(group) = bound {
             for mailbox in missing {
                 self.step(

@@ -67,7 +67,12 @@ impl fmt::Display for Plan {
             writeln!(f, "\nTo do:")?;
             for (number, step) in self.steps.iter().enumerate() {
                 let number = number + 1;
-                writeln!(f, "{number:>4}. [{}] {}", step.action.side().name(), step.action.title())?;
+                writeln!(
+                    f,
+                    "{number:>4}. [{}] {}",
+                    step.action.side().name(),
+                    step.action.title()
+                )?;
                 writeln!(f, "      {}", step.reason)?;
             }
         }
