@@ -17,10 +17,10 @@ pub const REPEATS_MAX: u32 = 6;
 pub const REPLICATION_S_MAX: u64 = 120;
 
 /// Milliseconds before the first reading back; doubles.
-pub const REPLICATION_MS_FIRST: u64 = 1_000;
+pub const REPLICATION_MS_FIRST: u64 = 3_000;
 
 /// Milliseconds between two readings back at most.
-pub const REPLICATION_MS_MAX: u64 = 15_000;
+pub const REPLICATION_MS_MAX: u64 = 20_000;
 
 /// Seconds after which a change of rights in Exchange has surely taken effect: 90 minutes were
 /// measured, two hours are the usual advice.

@@ -70,6 +70,6 @@ mod tests {
         let pauses: Vec<u64> = std::iter::from_fn(|| backoff.pause())
             .map(|pause| pause.as_secs())
             .collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 15, 10]);
+        assert_eq!(pauses, [3, 6, 12, 19]);
     }
 }

@@ -449,13 +449,14 @@ impl<'a> Run<'a> {
         let cmdlet = self.cmdlet(&Action::CreateGroup {
             name: name.to_owned(),
         });
-        setup
+        let made = setup
             .make(
                 "the group",
-                async || exchange.run(&cmdlet).await.map(drop),
-                async || Ok(exchange.group(name).await?.map(drop)),
+                async || exchange.new_group(&cmdlet, name).await,
+                async || Ok(exchange.group(name).await?.map(Some)),
             )
             .await?;
+        self.group = made.map(|group| group.distinguished_name);
         self.complete(&thing, thing.clone())
     }
 

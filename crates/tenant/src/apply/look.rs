@@ -12,6 +12,7 @@ use crate::observed::{
 };
 use crate::plan::{SEND_AS_APP, SEND_ROLE};
 use crate::state::{State, Thing};
+use crate::timer::Backoff;
 use crate::trouble::CallError;
 use crate::wish::{CredentialWish, Method, Wish};
 
@@ -274,6 +275,19 @@ impl Setup {
             }
             file.save(state)?;
         }
+        let principal = begun(state, |thing| matches!(thing, Thing::Principal));
+        if let (Some(record), Some(known)) = (principal, &state.application) {
+            let client_id = known.client_id.clone();
+            let window = self.window_since(record.begun);
+            let found = self.await_principal(&client_id, window).await?;
+            match (found, &mut state.application) {
+                (Some(found), Some(known)) => {
+                    known.principal_id = Some(found.id.to_ascii_lowercase());
+                }
+                _ => state.forget(&record.thing),
+            }
+            file.save(state)?;
+        }
         let secret = begun(state, |thing| {
             matches!(thing, Thing::Secret { key_id: None, .. })
         });
@@ -290,6 +304,18 @@ impl Setup {
             file.save(state)?;
         }
         Ok(())
+    }
+
+    /// Looks for the enterprise application until it shows.
+    pub(super) async fn await_principal(
+        &self,
+        client_id: &str,
+        window: Backoff,
+    ) -> Result<Option<ServicePrincipal>, CallError> {
+        self.await_sight("the enterprise application", window, async || {
+            self.graph.service_principal_of(client_id).await
+        })
+        .await
     }
 
     /// The application of this name that was made after `begun`: an interrupted run's.

@@ -235,6 +235,11 @@ impl Setup {
 
     /// Reads back, with growing pauses, until nothing is left to do. Changes nothing.
     async fn confirm(&self, wish: &Wish, state: &State) -> Result<(Observed, Plan), SetupError> {
+        // The slowest to show is asked for alone, before everything is read once more.
+        if let Some(known) = &state.application {
+            self.await_principal(&known.client_id, self.window())
+                .await?;
+        }
         let mut backoff = Backoff::new(Duration::from_secs(REPLICATION_S_MAX));
         loop {
             let observed = Box::pin(self.observe(wish, Some(state))).await?;

@@ -233,10 +233,13 @@ impl Back<'_> {
             (Thing::Principal, Some(known)) => {
                 let id = match &known.principal_id {
                     Some(id) => Some(id.clone()),
-                    None => graph
-                        .service_principal_of(&known.client_id)
-                        .await?
-                        .map(|found| found.id),
+                    None => {
+                        let window = self.setup.window_since(record.begun);
+                        self.setup
+                            .await_principal(&known.client_id, window)
+                            .await?
+                            .map(|found| found.id)
+                    }
                 };
                 if let Some(id) = id {
                     graph.delete_service_principal(&id).await?;

@@ -189,6 +189,15 @@ impl ExchangeAdmin {
         Ok(objects::group(&self.look(&cmdlet).await?, identity))
     }
 
+    /// Makes a group; none when the answer does not show it.
+    pub(crate) async fn new_group(
+        &self,
+        cmdlet: &Cmdlet,
+        name: &str,
+    ) -> Result<Option<Group>, CallError> {
+        Ok(objects::group(&self.run(cmdlet).await?, name))
+    }
+
     /// The direct members of a group, as addresses in lower case.
     ///
     /// # Errors

@@ -25,7 +25,8 @@ use crate::wire::{Effect, Wire, escape};
 pub const EXCHANGE_APP_ID: &str = "00000002-0000-0ff1-ce00-000000000000";
 
 /// What is read of an application.
-const APPLICATION: &str = "$select=id,appId,displayName,createdDateTime,keyCredentials,passwordCredentials,requiredResourceAccess";
+const APPLICATION: &str =
+    "$select=id,appId,displayName,createdDateTime,keyCredentials,passwordCredentials";
 
 /// The Graph client.
 #[derive(Clone)]

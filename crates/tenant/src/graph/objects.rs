@@ -12,7 +12,7 @@ pub struct Organization {
     /// The tenant id.
     pub id: String,
     /// Its name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub display_name: String,
 }
 
@@ -37,20 +37,17 @@ pub struct Application {
     /// The client id.
     pub app_id: String,
     /// The name people see.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub display_name: String,
     /// When it was made.
     #[serde(default)]
     pub created_date_time: Option<Timestamp>,
     /// Its secrets; the texts never come back.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub password_credentials: Vec<PasswordCredential>,
     /// Its certificates, as they came: a change sends all of them back.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub key_credentials: Vec<Value>,
-    /// What it asks for: resources and the ids of their permissions.
-    #[serde(default)]
-    pub required_resource_access: Vec<Value>,
 }
 
 /// A secret of an application, without its text.
@@ -106,7 +103,7 @@ pub struct FederatedCredential {
     /// The subject; compared with its case.
     pub subject: String,
     /// The audiences.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub audiences: Vec<String>,
 }
 
@@ -120,14 +117,23 @@ pub struct ServicePrincipal {
     #[serde(default)]
     pub app_id: String,
     /// The name people see.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub display_name: String,
     /// Whether sign-in is enabled.
     #[serde(default = "yes")]
     pub account_enabled: bool,
     /// The application permissions it offers as a resource.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub app_roles: Vec<AppRole>,
+}
+
+/// Graph writes `null` where it has nothing.
+fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn yes() -> bool {
