@@ -40,8 +40,10 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
         "sendas-tenant",
         &[
             "sendas-envelope",
+            "sendas-smtp",
             "sendas-entra",
             "sendas-exchange",
+            "sendas-submit",
             "sendas-tls",
         ],
     ),

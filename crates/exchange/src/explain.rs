@@ -58,6 +58,13 @@ pub fn explain(stage: Stage, reply: &Reply) -> Explanation {
     }
 }
 
+/// The meanings read from class and stage alone: id, when it is given, and what did not happen.
+pub fn by_class() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    UNLISTED
+        .iter()
+        .map(|words| (words.id, words.when, words.title))
+}
+
 impl Explanation {
     /// Whether the catalogue knows the reply.
     pub const fn is_listed(&self) -> bool {

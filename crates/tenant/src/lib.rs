@@ -3,6 +3,7 @@
 pub mod admin;
 mod apply;
 pub mod cmdlet;
+pub mod doctor;
 pub mod exchange_admin;
 pub mod graph;
 pub mod key;

@@ -1,0 +1,234 @@
+//! The pages of the book: one for each cause, and their index; made from the tables.
+
+use std::fmt::Write as _;
+
+use sendas_exchange::{Subjects, catalogue, diagnosis, explain};
+
+use super::cause::{self, Reproduction};
+
+/// What every page ends with.
+const FOOT: &str = "\n*Made from the tables in `crates/tenant/src/doctor` and `crates/exchange/src`; a test compares them.*\n";
+
+/// What a page says.
+struct Page {
+    id: &'static str,
+    title: String,
+    symptom: String,
+    evidence: String,
+    why: String,
+    fix: String,
+    command: Option<String>,
+    is_reply: Option<&'static str>,
+}
+
+/// The page on one cause, in Markdown; none when there is no such cause.
+pub fn page(id: &str) -> Option<String> {
+    let page = of(id)?;
+    let mut out = format!(
+        "# {}: {}\n\n## Symptom\n\n{}\n\n## Evidence\n\n{}\n\n## Why\n\n{}\n\n## Fix\n\n{}\n",
+        page.id, page.title, page.symptom, page.evidence, page.why, page.fix
+    );
+    if let Some(command) = &page.command {
+        _ = write!(out, "\n```sh\n{command}\n```\n");
+    }
+    out.push_str("\n## In the sandbox\n\n");
+    out.push_str(&in_sandbox(&page));
+    out.push_str(FOOT);
+    Some(out)
+}
+
+/// The index of all causes, in Markdown.
+pub fn index() -> String {
+    let mut out = "\
+# Causes
+
+Every reason for which a message, a login or a token is refused has one stable name. It is the
+same in what `sendas doctor`, `send` and `probe` print, in logs and in the API. Each page says how
+the cause shows itself, what proves it, why it comes about, how to mend it, and how to see it in
+the sandbox.
+"
+    .to_owned();
+    let own = cause::all().map(|cause| (cause.id, cause.title.to_owned()));
+    section(&mut out, "Before the service answers", own);
+    let suspects = diagnosis::SUSPECTS
+        .iter()
+        .map(|suspect| (suspect.id, suspect.cause.to_owned()));
+    section(&mut out, "Behind the bare `535 5.7.3`", suspects);
+    for (heading, entries) in catalogue::TABLES {
+        let rows = entries
+            .iter()
+            .map(|entry| (entry.id, entry.title.to_owned()));
+        section(&mut out, heading, rows);
+    }
+    let rest = explain::by_class().map(|(id, when, title)| (id, format!("{title} ({when})")));
+    section(&mut out, "Replies that no row knows", rest);
+    out.push_str(FOOT);
+    out
+}
+
+fn section<'a>(out: &mut String, heading: &str, rows: impl Iterator<Item = (&'a str, String)>) {
+    _ = write!(out, "\n## {heading}\n\n| Cause | In short |\n|---|---|\n");
+    for (id, title) in rows {
+        _ = writeln!(out, "| [{id}]({id}.md) | {} |", title.replace('|', "\\|"));
+    }
+}
+
+fn of(id: &str) -> Option<Page> {
+    let plain = Subjects::default();
+    if let Some(own) = cause::all().find(|cause| cause.id == id) {
+        return Some(Page {
+            id: own.id,
+            title: own.title.to_owned(),
+            symptom: own.symptom.to_owned(),
+            evidence: own.evidence.to_owned(),
+            why: own.why.to_owned(),
+            fix: sentence(own.fix.advice),
+            command: own.fix.command_for(&plain),
+            is_reply: None,
+        });
+    }
+    if let Some(suspect) = diagnosis::SUSPECTS.iter().find(|s| s.id == id) {
+        let fill = |command| sendas_exchange::Fix::command("", command).command_for(&plain);
+        return Some(Page {
+            id: suspect.id,
+            title: suspect.cause.split([';', ':']).next()?.to_owned(),
+            symptom:
+                "`535 5.7.3 Authentication unsuccessful` as the answer to AUTH, and nothing else."
+                    .to_owned(),
+            evidence: format!(
+                "This command shows it:\n\n```sh\n{}\n```",
+                fill(suspect.look).unwrap_or_default()
+            ),
+            why: format!(
+                "{} How well it is known to give this answer: {}.",
+                sentence(suspect.cause),
+                suspect.mark.name()
+            ),
+            fix: "This command mends it, or begins to:".to_owned(),
+            command: fill(suspect.mend),
+            is_reply: None,
+        });
+    }
+    if let Some(entry) = catalogue::find(id) {
+        let samples: Vec<String> = entry
+            .samples
+            .iter()
+            .map(|s| format!("```text\n{s}\n```"))
+            .collect();
+        let causes: Vec<String> = entry
+            .causes
+            .iter()
+            .map(|cause| format!("- {} ({})", cause.text, cause.mark.name()))
+            .collect();
+        let stages: Vec<&str> = entry.stages.iter().map(|stage| stage.name()).collect();
+        return Some(Page {
+            id: entry.id,
+            title: entry.title.to_owned(),
+            symptom: samples.join("\n\n"),
+            evidence: format!(
+                "The reply itself, at {}. Who is concerned: {}. Whether waiting helps: {}.",
+                stages.join(", "),
+                entry.scope,
+                entry.persistence
+            ),
+            why: causes.join("\n"),
+            fix: sentence(entry.fix.advice),
+            command: entry.fix.command_for(&plain),
+            is_reply: entry.samples.first().copied(),
+        });
+    }
+    let (id, when, title) = explain::by_class().find(|(known, _, _)| *known == id)?;
+    Some(Page {
+        id,
+        title: title.to_owned(),
+        symptom: format!("A reply that no row of the catalogue knows: {when}."),
+        evidence: "Class and stage of the reply; its own words say more.".to_owned(),
+        why: "The service has more replies than are known, and devices on the way have their own."
+            .to_owned(),
+        fix: "Read its words, and see the whole dialogue:".to_owned(),
+        command: Some("sendas probe".to_owned()),
+        is_reply: None,
+    })
+}
+
+fn in_sandbox(page: &Page) -> String {
+    let control = "curl -H \"Authorization: Bearer $SANDBOX_TOKEN\"";
+    match cause::reproduction(page.id) {
+        Reproduction::Patch(tenant, patch) => format!(
+            "Start a tenant of the kind `{tenant}`, then change one thing; words in capitals stand for ids of `GET tenant`:\n\n\
+             ```sh\n{control} -X PATCH $SANDBOX_CONTROL/tenant -d '{patch}'\nsendas doctor\n```\n"
+        ),
+        Reproduction::Fault(fault) => format!(
+            "Lay a fault:\n\n```sh\n{control} -X POST $SANDBOX_CONTROL/faults -d '{fault}'\nsendas doctor\n```\n"
+        ),
+        Reproduction::Setting(setting) => {
+            format!("In any tenant of the sandbox, with this:\n\n```text\n{setting}\n```\n")
+        }
+        Reproduction::Reply => {
+            let (code, text) = page
+                .is_reply
+                .and_then(|sample| sample.split_once(' '))
+                .unwrap_or(("550", "5.0.0 something else"));
+            let code = code.trim_end_matches(|c: char| !c.is_ascii_digit());
+            let fault = serde_json::json!({
+                "at": step(page.id),
+                "effect": { "kind": "reply", "code": code.parse::<u16>().unwrap_or(550), "text": text },
+            });
+            format!(
+                "Lay a fault with the reply's own words, and send a message:\n\n\
+                 ```sh\n{control} -X POST $SANDBOX_CONTROL/faults -d @fault.json\n```\n\n```json\n{fault:#}\n```\n"
+            )
+        }
+    }
+}
+
+/// The step of the sandbox at which a reply is given.
+fn step(id: &str) -> &'static str {
+    use sendas_smtp::client::Stage;
+    let stage = catalogue::find(id).and_then(|entry| entry.stages.last().copied());
+    match (stage, id) {
+        (Some(Stage::Auth), _) | (None, "S-AUTH-DEFERRED" | "S-AUTH-OTHER") => "auth",
+        (Some(Stage::Mail), _) | (None, "S-MAIL-DEFERRED") => "mail",
+        (Some(Stage::Rcpt), _) | (None, "S-RECIPIENT-DEFERRED" | "S-RECIPIENT-REFUSED") => "rcpt",
+        (None, "S-SERVICE-OTHER") => "greeting",
+        (Some(stage), _) if stage < Stage::Auth => "greeting",
+        _ => "end",
+    }
+}
+
+/// A row's half sentence as a whole one.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let mut out: String = first.into_iter().flatten().chain(letters).collect();
+    if !out.ends_with(['.', ':']) {
+        out.push('.');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_page_and_an_id_of_its_own() {
+        let ids = cause::ids();
+        for (at, id) in ids.iter().enumerate() {
+            assert!(!ids[..at].contains(id), "{id} stands twice");
+            let page = page(id).unwrap();
+            for part in [
+                "# S-",
+                "## Symptom",
+                "## Evidence",
+                "## Why",
+                "## Fix",
+                "## In the sandbox",
+            ] {
+                assert!(page.contains(part), "{id} lacks {part}");
+            }
+        }
+        assert!(ids.len() > 100, "{}", ids.len());
+        assert!(page("S-NONE").is_none());
+    }
+}
