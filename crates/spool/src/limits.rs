@@ -18,6 +18,15 @@ pub const STAGED_OCTETS_MAX: usize = 32 * 1024 * 1024;
 /// a large one costs fewer directory syncs.
 pub const SEGMENT_OCTETS_MAX: u64 = 32 * 1024 * 1024;
 
+/// A closed segment is compacted when less than one in so many of its octets is needed.
+pub const COMPACT_BELOW: i64 = 4;
+
+/// Octets of a segment below which compacting it is not worth a write.
+pub const COMPACT_OCTETS_MIN: i64 = 1024 * 1024;
+
+/// Messages moved by one compaction.
+pub const COMPACT_MESSAGES_MAX: i64 = 2000;
+
 /// Octets of one body; a longer one is refused while it is staged.
 ///
 /// Exchange Online takes at most 150 MB; the rest is room for other services.

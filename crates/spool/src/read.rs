@@ -47,6 +47,7 @@ pub struct MailboxDue {
 }
 
 /// Where a body lies.
+#[derive(Clone)]
 pub(crate) struct BodyPlace {
     pub(crate) segment: String,
     pub(crate) at: u64,

@@ -19,7 +19,7 @@ use crate::limits::{BULK_MESSAGES_MAX, CLAIM_MESSAGES_MAX, NOTE_OCTETS_MAX, READ
 use crate::manage::{self, Change};
 use crate::message::State;
 use crate::open::{self, Options};
-use crate::read::View;
+use crate::read::{BodyPlace, View};
 use crate::recover::Recovery;
 use crate::schema;
 use crate::settle;
@@ -428,8 +428,20 @@ impl Spool {
         answer
     }
 
+    /// Opens a body, compared with its checksum; blocks.
     pub(crate) fn open_body(&self, id: MessageId) -> Result<Body, SpoolError> {
-        let place = self.read_blocking(|view| view.body_place(id))?;
+        let first = self.read_blocking(|view| view.body_place(id))?;
+        match self.open_place(id, first.clone()) {
+            // Settled or moved to another segment since the place was read?
+            Err(SpoolError::Damaged { .. } | SpoolError::Disk(_)) => {
+                let second = self.read_blocking(|view| view.body_place(id))?;
+                self.open_place(id, second)
+            }
+            other => other,
+        }
+    }
+
+    fn open_place(&self, id: MessageId, place: BodyPlace) -> Result<Body, SpoolError> {
         let shared = &self.inner.shared;
         let path = shared.folder.join(&place.segment);
         let file = shared.disk.open(&path).map_err(|error| {

@@ -175,8 +175,13 @@ impl<'a> Work<'a> {
             self.count(old.state, &old.mailbox, &old.reason, -1, -old.octets);
             self.count(new.state, &new.mailbox, &new.reason, 1, new.octets);
         }
-        if let (Some(segment), None) = (old.segment, new.segment) {
-            self.need(segment, -1, -old.octets);
+        if old.segment != new.segment {
+            if let Some(segment) = old.segment {
+                self.need(segment, -1, -old.octets);
+            }
+            if let Some(segment) = new.segment {
+                self.need(segment, 1, new.octets);
+            }
         }
         Ok(())
     }

@@ -493,3 +493,35 @@ async fn two_processes_share_one_spool() {
     let closed = sendmail.sweep(KEEP, at(4)).await;
     assert!(matches!(closed, Err(SpoolError::Closed)), "{closed:?}");
 }
+
+#[tokio::test]
+async fn a_few_long_lived_messages_do_not_keep_a_segment() {
+    let home = Home::new();
+    let spool = home.open(0);
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        ids.push(accept(&spool, &["a@x.org"], &vec![n; 200_000], i64::from(n)).await);
+    }
+    let (stays, busy) = (ids[3], ids[4]);
+    let claims = spool.claim(&mailbox(), 20, LEASE, at(20)).await.unwrap();
+    for claim in claims {
+        let outcome = match claim.id {
+            id if id == stays => deferred(500),
+            id if id == busy => continue,
+            _ => accepted(),
+        };
+        let settlement = outcomes(vec![(0, outcome)]);
+        spool.settle(&claim, settlement, at(21)).await.unwrap();
+    }
+    // The segment is closed with its process; the next one moves what is left of it.
+    spool.close().await;
+    let spool = home.open(30);
+    let before = home.segments();
+    let moved = spool.compact(at(31)).await.unwrap();
+    assert_eq!((moved.messages, moved.octets), (2, 400_000));
+    assert_eq!(body(&spool, stays).await, vec![3; 200_000]);
+    assert_eq!(body(&spool, busy).await, vec![4; 200_000]);
+    let after = segments_after(&home, &spool).await;
+    assert!(after.len() == 1 && before.len() == 1 && after != before);
+    assert_eq!(spool.compact(at(32)).await.unwrap().messages, 0);
+}
