@@ -7,6 +7,11 @@
 //! An index (SQLite, write-ahead log, a sync per commit) holds envelopes and states; bodies lie
 //! beside it in append-only segment files, synced before the index commits. One writer makes
 //! whatever has queued durable at once; readers do not wait for it.
+//!
+//! Only [`Disk`] touches files with bodies; `sim::SimDisk` (feature `sim`) stands in for it and
+//! fails, tears and forgets. SQLite's own files are tested as real files: copied and cut at the
+//! moment of a simulated power cut, and under `kill -9` and failing syncs at every system call.
+//! `docs/reference/spool.md` says what that covers and what it does not.
 
 pub mod limits;
 
