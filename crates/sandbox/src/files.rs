@@ -53,6 +53,8 @@ pub struct AdminDetails {
     pub user: String,
     /// The password.
     pub password: String,
+    /// The six digits the second page of a sign-in takes, for everybody who has `mfa` set.
+    pub mfa_code: String,
 }
 
 /// The application.
@@ -110,6 +112,7 @@ pub(crate) fn details(world: &World) -> Details {
         admin: AdminDetails {
             user: world.made.admin_user.clone(),
             password: world.made.admin_password.clone(),
+            mfa_code: world.made.mfa_code.clone(),
         },
         client: world.made.client.as_ref().map(|client| ClientDetails {
             id: client.id,
@@ -139,6 +142,7 @@ pub(crate) fn ready_line(world: &World) -> String {
     let mut line = serde_json::to_value(details(world)).expect("details are plain data");
     for (part, secret) in [
         ("admin", "password"),
+        ("admin", "mfa_code"),
         ("client", "secret"),
         ("control", "token"),
     ] {

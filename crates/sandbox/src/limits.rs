@@ -30,6 +30,9 @@ pub const EXTERNAL_RECIPIENTS_TRIAL: u64 = 5_000;
 /// Milliseconds an error reply waits when the tarpit is on. Source: recorded time stamps.
 pub const TARPIT_MS: u64 = 5_000;
 
+/// Seconds between two polls with a device code. Source: device code page (`interval`).
+pub const DEVICE_CODE_INTERVAL_S: u32 = 5;
+
 /// Seconds a token lives. Source: token answer sample (3599).
 pub const TOKEN_LIFE_S: u32 = 3_599;
 

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::certs::{Certs, CertsError, TlsMax};
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::entra::desk::Desk;
 use crate::entra::keys;
 use crate::faults::{Fault, FaultError, Faults};
 use crate::files::{self, Details};
@@ -189,6 +190,7 @@ impl Sandbox {
             journal: Journal::default(),
             mailroom: Mailroom::new(folder.join("messages")),
             quotas: Arc::default(),
+            desk: Desk::default(),
             places,
             made,
             control_token,

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::entra::desk::Desk;
 use crate::entra::keys::{self, SigningKey};
 use crate::faults::Faults;
 use crate::journal::{Channel, Entry, Journal};
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) mailroom: Mailroom,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) desk: Desk,
     pub(crate) places: Places,
     pub(crate) made: Made,
     pub(crate) control_token: String,

@@ -103,6 +103,52 @@ rows! {
         "No matching federated identity record found for presented assertion subject '{}': the subject matches except for upper and lower case, and matching is case sensitive.";
     FEDERATED_USER_TOKEN = 700_229 400 "invalid_client" true Assumed
         "The {} token is not an app-only token; only app-only tokens can be used as federated identity credentials.";
+    REDIRECT = 50011 400 "invalid_request" true Assumed
+        "The redirect URI '{}' specified in the request does not match the redirect URIs configured for the application '{}'. Make sure the redirect URI sent in the request matches one added to your application.";
+    RESPONSE_TYPE = 700_054 400 "unsupported_response_type" true Assumed
+        "The response_type '{}' is not enabled for the application.";
+    RESPONSE_MODE = 702_001 400 "invalid_request" true Assumed
+        "The response_mode '{}' is not supported for this request.";
+    PKCE_MISSING = 9_002_325 400 "invalid_request" true Assumed
+        "Proof Key for Code Exchange (code_challenge with method S256) is required for public clients.";
+    LOGIN_REQUIRED = 50058 400 "login_required" true Assumed
+        "A silent sign-in request was sent but no user is signed in.";
+    CONSENT_REQUIRED = 65001 400 "invalid_grant" true Assumed
+        "The user or administrator has not consented to use the application with ID '{}' named '{}'. Send an interactive authorization request for this user and resource.";
+    CONSENT_FIRST_PARTY = 65002 400 "invalid_request" true Assumed
+        "Consent between first party application '{}' and first party resource '{}' must be configured via preauthorization.";
+    CONSENT_DECLINED = 65004 400 "access_denied" true Assumed
+        "User declined to consent to access the app.";
+    CONSENT_ADMIN = 90094 400 "access_denied" true Assumed
+        "Administrator consent is required for the permissions this application asks for.";
+    PASSWORD_WRONG = 50126 400 "invalid_grant" true Assumed
+        "Error validating credentials due to invalid username or password.";
+    MFA_WRONG = 500_121 400 "invalid_grant" true Assumed
+        "Authentication failed during the strong authentication request.";
+    SCOPE_RESOURCES = 28000 400 "invalid_request" true Assumed
+        "The provided value for the input parameter 'scope' is not valid because it contains more than one resource: '{}'.";
+    SCOPE_UNKNOWN = 650_053 400 "invalid_client" true Assumed
+        "The application '{}' asked for scope '{}' that doesn't exist on the resource '{}'.";
+    CODE_INVALID = 70000 400 "invalid_grant" true Assumed
+        "The provided value for the input parameter '{}' is not valid, or was issued to another client.";
+    CODE_EXPIRED = 70008 400 "invalid_grant" true Assumed
+        "The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource.";
+    CODE_REDEEMED = 54005 400 "invalid_grant" true Assumed
+        "OAuth2 authorization code was already redeemed. Retry with a new valid code or use an existing refresh token.";
+    VERIFIER_WRONG = 501_481 400 "invalid_grant" true Assumed
+        "The code_verifier does not match the code_challenge supplied in the authorization request.";
+    REVOKED = 50173 400 "invalid_grant" true Assumed
+        "The provided grant has expired because it was revoked: a fresh sign-in is needed.";
+    DEVICE_PENDING = 70016 400 "authorization_pending" true Documented
+        "OAuth 2.0 device flow error. Authorization is pending. Continue polling.";
+    DEVICE_SLOW = 70017 400 "slow_down" true Assumed
+        "The device code was polled more often than its interval says.";
+    DEVICE_UNKNOWN = 70018 400 "bad_verification_code" true Documented
+        "The device code was not recognised, or was redeemed already.";
+    DEVICE_EXPIRED = 70020 400 "expired_token" true Documented
+        "The provided value for the input parameter 'device_code' is not valid. This device code has expired.";
+    DEVICE_DECLINED = 70021 400 "authorization_declined" true Documented
+        "The user declined the device's sign-in.";
     INSTANCE_UNKNOWN = 50049 400 "invalid_instance" false Observed
         "Unknown or invalid instance.";
 }
@@ -138,6 +184,15 @@ pub(crate) struct Stamp {
 }
 
 impl Failure {
+    /// The text with number, ids and time, as `error_description` holds it.
+    pub(crate) fn description(&self, stamp: Stamp) -> String {
+        let body = error_body(self.row.code, self.row.error, &self.text, stamp);
+        body["error_description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// The body of the answer.
     pub(crate) fn body(&self, stamp: Stamp) -> Value {
         let mut body = error_body(self.row.code, self.row.error, &self.text, stamp);

@@ -1,10 +1,18 @@
-//! Entra ID over HTTPS: metadata, keys, and the token endpoint.
+//! Entra ID over HTTPS: metadata, keys, the token endpoint, and the sign-in of people.
 
+mod admin_consent;
 mod assertion;
+mod client;
+mod delegated;
+pub(crate) mod desk;
+mod device;
 pub(crate) mod failure;
 pub(crate) mod jwt;
 pub(crate) mod keys;
 mod metadata;
+mod page;
+mod scope;
+mod sign_in;
 mod token;
 
 #[cfg(test)]
@@ -45,6 +53,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/{tenant}/discovery/keys", get(metadata::keys_v1))
         .route("/{tenant}/oauth2/v2.0/token", any(token_v2))
         .route("/{tenant}/oauth2/token", any(token_v1))
+        .merge(sign_in::router())
         .with_state(world)
 }
 
@@ -89,21 +98,35 @@ fn token(
         basic: basic(headers),
         authorities: &authorities(world),
     };
+    if request
+        .parameter("grant_type")
+        .is_some_and(delegated::is_grant)
+    {
+        return match delegated::answer(world, &view, &request, now) {
+            Ok((body, told)) => granted(&body, told),
+            Err(failure) => refuse(world, headers, &failure),
+        };
+    }
     match token::judge_token_request(&view, &request, now, &world.chance) {
         Ok(grant) => {
             let key = world.key();
             let signed = key.sign(&token::header(&key.id, grant.v1_token), &grant.claims);
             let body = token::answer(&grant, &signed, version, now);
-            let mut response = front::json(StatusCode::OK, body.to_string());
-            never_stored(&mut response);
-            response.extensions_mut().insert(Remark {
-                code: format!("token for {} to {}", grant.resource, grant.app_id),
-                cause: None,
-            });
-            response
+            let told = format!("token for {} to {}", grant.resource, grant.app_id);
+            granted(&body, told)
         }
         Err(failure) => refuse(world, headers, &failure),
     }
+}
+
+fn granted(body: &serde_json::Value, told: String) -> Response<Body> {
+    let mut response = front::json(StatusCode::OK, body.to_string());
+    never_stored(&mut response);
+    response.extensions_mut().insert(Remark {
+        code: told,
+        cause: None,
+    });
+    response
 }
 
 /// Entra's error answer.
@@ -135,16 +158,17 @@ fn never_stored(response: &mut Response<Body>) {
 /// Tokens of the administrator for Microsoft Graph and the Exchange admin interface, as a sign-in
 /// with Microsoft's own command line tools would give them.
 pub(crate) fn admin_tokens(world: &World) -> (String, String) {
-    let (view, now) = world.view();
-    let key = world.key();
-    let upn = &world.made.admin_user;
-    let sign = |resource: &str, client: uuid::Uuid| {
-        let claims = token::delegated_claims(&view, upn, resource, client, now, &world.chance);
-        key.sign(&token::header(&key.id, true), &claims)
-    };
     (
-        sign("https://graph.microsoft.com", token::GRAPH_COMMAND_LINE),
-        sign("https://outlook.office365.com", token::EXCHANGE_MODULE),
+        delegated::administrator(
+            world,
+            "https://graph.microsoft.com",
+            client::GRAPH_COMMAND_LINE,
+        ),
+        delegated::administrator(
+            world,
+            "https://outlook.office365.com",
+            client::EXCHANGE_MODULE,
+        ),
     )
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use uuid::{Uuid, uuid};
+use uuid::Uuid;
 
 use super::assertion::{self, Circumstances};
 use super::failure::{self, Failure};
@@ -40,7 +40,8 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn parameter(&self, name: &str) -> Option<&str> {
+    /// A parameter that was given and is not empty.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.form
             .as_ref()?
             .get(name)
@@ -51,7 +52,7 @@ impl Request<'_> {
 
 /// How the client proved itself (`appidacr`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
+pub(super) enum Proof {
     Secret,
     Assertion,
 }
@@ -247,7 +248,7 @@ fn judge_scope<'a>(request: &'a Request<'_>) -> Result<&'a str, Failure> {
     }
 }
 
-fn judge_credential(
+pub(super) fn judge_credential(
     view: &View,
     request: &Request<'_>,
     app_id: Uuid,
@@ -396,62 +397,8 @@ fn claims_v2(
     claims
 }
 
-/// Client id of Microsoft Graph Command Line Tools, a public client of Microsoft's.
-pub(crate) const GRAPH_COMMAND_LINE: Uuid = uuid!("14d82eec-204b-4c2f-b7e8-296a70dab67e");
-/// Client id of the Exchange Online PowerShell module, a public client of Microsoft's.
-pub(crate) const EXCHANGE_MODULE: Uuid = uuid!("fb78d390-0c51-40cd-8e17-fdbfab77341b");
-
-/// The claims of a person's token (v1.0): `scp` and names instead of `roles`.
-pub(crate) fn delegated_claims(
-    view: &View,
-    user_principal_name: &str,
-    audience: &str,
-    client: Uuid,
-    now: Timestamp,
-    chance: &Chance,
-) -> Value {
-    let tenant = view.directory();
-    let user = tenant.users.iter().find(|(_, user)| {
-        user.user_principal_name
-            .eq_ignore_ascii_case(user_principal_name)
-    });
-    let scopes = view
-        .resource(audience)
-        .map_or_else(String::new, |(_, resource)| {
-            let names: Vec<&str> = resource.scopes.values().map(|s| s.value.as_str()).collect();
-            names.join(" ")
-        });
-    let issuer = format!("https://sts.windows.net/{}/", tenant.id);
-    let mut claims = json!({
-        "aud": audience,
-        "iss": issuer,
-        "aio": format!("{TOKEN_MARK}.{}", chance.text(36)),
-        "amr": ["pwd", "mfa"],
-        "appid": client,
-        "appidacr": "0",
-        "name": user.map(|(_, user)| user.display_name.as_str()),
-        "oid": user.map(|(id, _)| *id),
-        "rh": format!("1.{}.", chance.text(36)),
-        "scp": scopes,
-        "sub": chance.text(32),
-        "tid": tenant.id,
-        "unique_name": user_principal_name,
-        "upn": user_principal_name,
-        "uti": chance.text(16),
-        "ver": "1.0",
-        "wids": user.map(|(id, _)| view.directory_roles(*id)),
-    });
-    dated(
-        &mut claims,
-        &BTreeSet::new(),
-        view.behaviour().token_life_s.0,
-        now,
-    );
-    claims
-}
-
 /// Dates and roles: `roles` is absent when nothing is granted.
-fn dated(claims: &mut Value, roles: &BTreeSet<&str>, life_s: u32, now: Timestamp) {
+pub(super) fn dated(claims: &mut Value, roles: &BTreeSet<&str>, life_s: u32, now: Timestamp) {
     let seconds = now.as_second();
     // Entra dates tokens back by five minutes (assumed; clients must not trust `nbf` to the second).
     claims["iat"] = (seconds - 300).into();
@@ -462,7 +409,7 @@ fn dated(claims: &mut Value, roles: &BTreeSet<&str>, life_s: u32, now: Timestamp
     }
 }
 
-fn acr(proof: Proof) -> &'static str {
+pub(super) fn acr(proof: Proof) -> &'static str {
     match proof {
         Proof::Secret => "1",
         Proof::Assertion => "2",

@@ -108,6 +108,9 @@ pub struct Behaviour {
     pub message_rate: MessageRate,
     /// Refuse connections as if the client had spoken TLS 1.0.
     pub tls_too_old: bool,
+    /// Seconds between two polls with a device code, 5 unless set; faster ones are told to slow
+    /// down.
+    pub device_code_interval_s: DeviceCodeInterval,
     /// Seconds a token lives, 3599 unless set.
     pub token_life_s: TokenLife,
     /// Whether the service's limits are kept: sends at once, messages a minute, recipients a day.
@@ -179,6 +182,17 @@ pub enum Limits {
     On,
     /// None: for measuring a client's own speed.
     Off,
+}
+
+/// Seconds between two polls with a device code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct DeviceCodeInterval(pub u32);
+
+impl Default for DeviceCodeInterval {
+    fn default() -> Self {
+        Self(crate::limits::DEVICE_CODE_INTERVAL_S)
+    }
 }
 
 /// Seconds a token lives.

@@ -45,6 +45,8 @@ pub enum Preset {
 pub(crate) struct Made {
     pub(crate) admin_user: String,
     pub(crate) admin_password: String,
+    /// The code every second page of a sign-in takes.
+    pub(crate) mfa_code: String,
     pub(crate) client: Option<MadeClient>,
     /// Mailboxes the client may send as (all of them in a fresh tenant).
     pub(crate) mailboxes: Vec<String>,
@@ -131,6 +133,7 @@ pub(crate) fn make(preset: Preset, chance: &Chance, now: Timestamp) -> (Tenant, 
         Made {
             admin_user,
             admin_password,
+            mfa_code: format!("{:06}", chance.next() % 1_000_000),
             client,
             mailboxes,
             outside,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::directory::{Application, ServicePrincipal};
+use super::directory::{Application, ServicePrincipal, User};
 use super::exchange::{ExchangePrincipal, Mailbox, RoleAssignment};
 use super::history::{Acting, Kind};
 use super::{Behaviour, Tenant};
@@ -43,6 +43,16 @@ impl View {
     /// The document whose objects Microsoft Graph lists.
     pub(crate) fn listed(&self) -> &Tenant {
         self.acting.on(Kind::Listing)
+    }
+
+    /// The document whose grants act.
+    pub(crate) fn consented(&self) -> &Tenant {
+        self.acting.on(Kind::Consent)
+    }
+
+    /// The person of an object id.
+    pub(crate) fn user(&self, id: Uuid) -> Option<&User> {
+        self.directory().users.get(&id)
     }
 
     /// Choices of behaviour (they act with the directory).

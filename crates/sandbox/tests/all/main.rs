@@ -12,5 +12,6 @@ mod https;
 mod limits;
 mod mail;
 mod rights;
+mod sign_in;
 mod smtp;
 mod talk;
