@@ -20,7 +20,7 @@ mod wire;
 pub mod wish;
 
 pub use admin::{AdminToken, AdminTokenError, AdminTokens};
-pub use apply::{Applied, Event, Progress, Setup, SetupError, Silent, UndoPlan, Undone};
+pub use apply::{Applied, Event, Prepared, Progress, Setup, SetupError, Silent, UndoPlan, Undone};
 pub use plan::Plan;
 pub use sign_in::{SignIn, SignInError};
 pub use state::{State, StateFile};

@@ -28,6 +28,8 @@ pub struct Observed {
     pub registered: Vec<ExchangePrincipal>,
     /// Whether SMTP AUTH is off for the organisation.
     pub submission_off: bool,
+    /// Whether the organisation takes no scopes and assignments before it is customised.
+    pub dehydrated: bool,
     /// The mailboxes of the wish, by the address that was asked for.
     pub mailboxes: BTreeMap<String, MailboxFound>,
     /// The group of our name.

@@ -92,7 +92,7 @@ pub enum WishError {
     },
     /// Not a name.
     #[error(
-        "{given:?} cannot be a name here: 1 to 60 letters, digits, spaces, dots, hyphens, underscores"
+        "{given:?} cannot be a name here: 1 to 50 letters, digits, spaces, dots, hyphens, underscores"
     )]
     NotName {
         /// The text given.
@@ -160,7 +160,7 @@ impl Names {
     /// # Errors
     /// [`WishError::NotName`].
     pub fn of(name: &str) -> Result<Self, WishError> {
-        let fits = (1..=60).contains(&name.chars().count())
+        let fits = (1..=50).contains(&name.chars().count())
             && name.trim() == name
             && name
                 .chars()
@@ -267,7 +267,7 @@ mod tests {
                 "{text}"
             );
         }
-        for name in ["", " x", "x'y", "a\nb", "$x", &"x".repeat(61)] {
+        for name in ["", " x", "x'y", "a\nb", "$x", &"x".repeat(51)] {
             assert!(
                 matches!(wish(&["a@b.c"], name), Err(WishError::NotName { .. })),
                 "{name}"

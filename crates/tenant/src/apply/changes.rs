@@ -115,6 +115,7 @@ impl<'a> Run<'a> {
             Action::AddSecret => self.add_secret().await,
             Action::AddFederated(federation) => self.add_federated(federation).await,
             Action::GrantPermission { resource, role } => self.grant(resource, role).await,
+            Action::EnableCustomization => self.customise(action).await,
             Action::CreateGroup { name } => self.create_group(name).await,
             Action::CreateScope { name, group } => self.create_scope(name, group).await,
             Action::AssignRole { name, .. } => self.assign_role(name, action).await,
@@ -438,6 +439,17 @@ impl<'a> Run<'a> {
             .await?;
         self.touch();
         self.complete(&thing, thing.clone())
+    }
+
+    /// Leaves no record: it cannot be undone.
+    async fn customise(&mut self, action: &Action) -> Result<(), SetupError> {
+        let (setup, exchange) = (self.setup, self.exchange.clone());
+        let cmdlet = self.cmdlet(action);
+        Ok(setup
+            .set("the organisation", async || {
+                exchange.run(&cmdlet).await.map(drop)
+            })
+            .await?)
     }
 
     async fn create_group(&mut self, name: &str) -> Result<(), SetupError> {

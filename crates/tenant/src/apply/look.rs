@@ -24,6 +24,7 @@ pub(super) struct Frame {
     domains: Vec<String>,
     resource: Option<ServicePrincipal>,
     submission_off: bool,
+    dehydrated: bool,
 }
 
 /// Whether a state belongs to this tenant and this wish.
@@ -84,6 +85,7 @@ impl Setup {
         let exchange = self.exchange_admin(&organization.id);
         let frame = Frame {
             submission_off: exchange.is_submission_off().await?,
+            dehydrated: exchange.is_dehydrated().await?,
             tenant_id: organization.id,
             tenant_name: organization.display_name,
             domains,
@@ -115,6 +117,7 @@ impl Setup {
             tenant_name: frame.tenant_name.clone(),
             domains: frame.domains.clone(),
             submission_off: frame.submission_off,
+            dehydrated: frame.dehydrated,
             ..Observed::default()
         };
         if let Some(application) = observed.application().cloned() {

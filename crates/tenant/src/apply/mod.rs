@@ -21,7 +21,7 @@ use crate::exchange_admin::ExchangeAdmin;
 use crate::graph::Graph;
 use crate::limits::REPLICATION_S_MAX;
 use crate::observed::Observed;
-use crate::plan::{Plan, Step};
+use crate::plan::{Action, Plan, Step};
 use crate::state::{State, StateFile};
 use crate::store::{Place, SecretStore};
 use crate::timer::{Backoff, Timer};
@@ -82,6 +82,15 @@ pub struct Setup {
     store: Arc<dyn SecretStore>,
     progress: Arc<dyn Progress>,
     frame: Arc<Mutex<Option<look::Frame>>>,
+}
+
+/// A plan that is ready to be carried out.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What is to be done.
+    pub plan: Plan,
+    observed: Observed,
+    state: State,
 }
 
 /// What a run ended with.
@@ -161,11 +170,42 @@ impl Setup {
     /// # Errors
     /// [`SetupError`], which says what was done before it; the same call goes on from there.
     pub async fn apply(&self, wish: &Wish, file: &StateFile) -> Result<Applied, SetupError> {
+        let prepared = Box::pin(self.prepare(wish, file)).await?;
+        Box::pin(self.carry_out(prepared, wish, file)).await
+    }
+
+    /// The first half of [`apply`](Self::apply): finds what an interrupted run left, looks and
+    /// compares. Changes nothing in the tenant; the plan can be shown before it is carried out.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub async fn prepare(&self, wish: &Wish, file: &StateFile) -> Result<Prepared, SetupError> {
         self.forget_frame();
         let mut state = self.open_state(wish, file).await?;
         Box::pin(self.recover(&mut state, file)).await?;
         let observed = Box::pin(self.observe(wish, Some(&state))).await?;
-        let plan = Plan::new(wish, &observed);
+        Ok(Prepared {
+            plan: Plan::new(wish, &observed),
+            observed,
+            state,
+        })
+    }
+
+    /// The second half: takes the steps, and reads back until they show.
+    ///
+    /// # Errors
+    /// [`SetupError`], which says what was done before it; the same call goes on from there.
+    pub async fn carry_out(
+        &self,
+        prepared: Prepared,
+        wish: &Wish,
+        file: &StateFile,
+    ) -> Result<Applied, SetupError> {
+        let Prepared {
+            plan,
+            observed,
+            mut state,
+        } = prepared;
         if !plan.blocks.is_empty() {
             return Err(SetupError::Blocked {
                 blocks: plan.blocks,
@@ -202,6 +242,10 @@ impl Setup {
                 state,
                 plan,
             });
+        }
+        let mut done = plan.steps.iter().map(|step| &step.action);
+        if done.any(|action| *action == Action::EnableCustomization) {
+            self.forget_frame();
         }
         let (observed, after) = Box::pin(self.confirm(wish, &state)).await?;
         Ok(Applied {

@@ -119,12 +119,15 @@ fn sort(status: u16, code: &str, exception: &str, text: &str) -> Trouble {
     if text.contains("not present in the role definition of the current user") {
         return Trouble::RoleMissing;
     }
-    if text.contains("already exist") || exception.contains("AlreadyExist") {
+    if text.contains("already exist")
+        || text.contains("already enabled for customization")
+        || exception.contains("AlreadyExist")
+    {
         return Trouble::Exists;
     }
     if status == 404
         || code.contains("NotFound")
-        || exception.contains("ObjectNotFound")
+        || exception.contains("NotFound")
         || text.contains("couldn't be found")
     {
         return Trouble::NotFound;
@@ -167,6 +170,12 @@ mod tests {
                 Trouble::RoleMissing,
             ),
             (403, "", "no", Trouble::Forbidden),
+            (
+                400,
+                "A.MemberNotFoundException",
+                "The recipient isn't a member",
+                Trouble::NotFound,
+            ),
             (401, "", "", Trouble::Unauthorized),
             (
                 400,

@@ -146,6 +146,15 @@ impl ExchangeAdmin {
             .ok_or_else(|| answer::not_understood("Get-TransportConfig", "the switch is missing"))
     }
 
+    /// Whether the organisation was never customised, so that it takes no scopes and assignments.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn is_dehydrated(&self) -> Result<bool, CallError> {
+        let rows = self.run(&Cmdlet::new("Get-OrganizationConfig")).await?;
+        Ok(objects::dehydrated(&rows))
+    }
+
     /// The settings of a mailbox; none when no mailbox has this address.
     ///
     /// # Errors

@@ -128,6 +128,13 @@ pub(super) fn switch(rows: &[Value]) -> Option<Option<bool>> {
         .map(truth)
 }
 
+pub(super) fn dehydrated(rows: &[Value]) -> bool {
+    rows.first()
+        .and_then(|row| row.get("IsDehydrated"))
+        .and_then(truth)
+        .unwrap_or(false)
+}
+
 /// Booleans come as such or as texts.
 fn truth(value: &Value) -> Option<bool> {
     match value {

@@ -309,6 +309,12 @@ impl Rules<'_> {
         let names = &self.wish.names;
         let (group_name, scope_name) = (names.group.clone(), names.scope.clone());
         let (assignment, group) = (names.assignment.clone(), &self.observed.group);
+        if self.observed.dehydrated {
+            self.step(
+                Action::EnableCustomization,
+                "it was never customised, and refuses scopes and role assignments until it is; this cannot be undone and changes nothing else",
+            );
+        }
         if group.is_none() {
             self.step(
                 Action::CreateGroup {

@@ -81,6 +81,8 @@ pub enum Action {
         /// The mailbox.
         mailbox: String,
     },
+    /// Let the organisation take scopes and assignments of its own.
+    EnableCustomization,
     /// Make the group that holds the mailboxes.
     CreateGroup {
         /// Its name.
@@ -147,6 +149,7 @@ impl Action {
             Self::EnableSubmission { .. } => "enable-submission",
             Self::GrantFullAccess { .. } => "grant-full-access",
             Self::GrantSendAs { .. } => "grant-send-as",
+            Self::EnableCustomization => "enable-customization",
             Self::CreateGroup { .. } => "create-group",
             Self::AddMember { .. } => "add-member",
             Self::CreateScope { .. } => "create-scope",
@@ -173,6 +176,9 @@ impl Action {
             Self::EnableSubmission { mailbox, .. } => format!("switch SMTP AUTH on for {mailbox}"),
             Self::GrantFullAccess { mailbox } => format!("grant FullAccess on {mailbox}"),
             Self::GrantSendAs { mailbox } => format!("grant SendAs on {mailbox}"),
+            Self::EnableCustomization => {
+                "let the organisation take scopes and assignments of its own".into()
+            }
             Self::CreateGroup { name } => format!("make the group {name:?}"),
             Self::AddMember { group, mailbox } => format!("put {mailbox} into the group {group:?}"),
             Self::CreateScope { name, .. } => format!("make the scope {name:?}"),
@@ -206,6 +212,7 @@ impl Action {
                 .with("Trustee", principal)
                 .with("AccessRights", "SendAs")
                 .with("Confirm", false),
+            Self::EnableCustomization => Cmdlet::new("Enable-OrganizationCustomization"),
             Self::CreateGroup { name } => Cmdlet::new("New-DistributionGroup")
                 .with("Name", name)
                 .with("Type", "Security"),

@@ -367,6 +367,13 @@ impl Inner {
             "Get-TransportConfig" => {
                 rows(vec![json!({ "SmtpClientAuthenticationDisabled": true })])
             }
+            "Get-OrganizationConfig" => {
+                rows(vec![json!({ "IsDehydrated": self.state["dehydrated"] })])
+            }
+            "Enable-OrganizationCustomization" => {
+                self.state["dehydrated"] = json!(false);
+                (200, Value::Null)
+            }
             "Get-ServicePrincipal" => {
                 // The trap: an identity that is not there gives all.
                 let all: Vec<Value> = self.state["registered"]

@@ -8,4 +8,5 @@
 mod double;
 mod interrupted;
 mod memory;
+mod sandbox;
 mod stage;

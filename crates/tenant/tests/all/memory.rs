@@ -17,6 +17,7 @@ pub(crate) fn stage(double: &Double) -> Stage {
             .unwrap(),
         transport: Arc::new(double.clone()),
         timer: Arc::new(double.clone()),
+        lines: std::sync::Mutex::default(),
     }
 }
 

@@ -1,0 +1,277 @@
+//! Apply, plan and undo against the sandbox: Microsoft's judgement, written a second time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sendas_entra::{Cloud, HttpClient, Proxy};
+use sendas_sandbox::{Effect, Fault, Options, Preset, Running, Sandbox, Step};
+use sendas_tenant::{AdminTokens, CredentialWish, Method, Timer};
+use serde_json::Value;
+
+use crate::stage::{Death, Ended, Stage, wish};
+
+/// Waiting moves the sandbox's clock.
+struct Advance(Arc<Running>);
+
+impl Timer for Advance {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn wait(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.advance(time);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+async fn start(preset: Preset) -> Arc<Running> {
+    let options = Options {
+        tenant: preset,
+        seed: Some(7),
+        ..Options::default()
+    };
+    Arc::new(Sandbox::start(options).await.unwrap())
+}
+
+fn stage(sandbox: &Arc<Running>) -> Stage {
+    let cloud = Cloud::from_file(sandbox.folder().join("cloud.toml")).unwrap();
+    let http = HttpClient::new(cloud.tls_policy().unwrap(), Proxy::none());
+    let (graph, exchange) = sandbox.admin_tokens();
+    let tokens = serde_json::json!({ "graph": graph, "exchange": exchange });
+    Stage {
+        folder: tempfile::tempdir().unwrap(),
+        tokens: AdminTokens::from_json(tokens.to_string().as_bytes()).unwrap(),
+        cloud,
+        transport: Arc::new(http),
+        timer: Arc::new(Advance(Arc::clone(sandbox))),
+        lines: std::sync::Mutex::default(),
+    }
+}
+
+fn mailboxes(sandbox: &Running) -> Vec<String> {
+    sandbox.details().mailboxes
+}
+
+fn state(sandbox: &Running) -> Value {
+    serde_json::to_value(&*sandbox.tenant()).unwrap()
+}
+
+#[tokio::test]
+async fn apply_then_plan_is_nothing_to_do_and_undo_leaves_the_tenant_as_it_was() {
+    for method in [Method::Rbac, Method::Classic] {
+        for credential in [CredentialWish::Certificate, CredentialWish::Secret] {
+            let sandbox = start(Preset::Fresh).await;
+            let before = kept(state(&sandbox));
+            let stage = stage(&sandbox);
+            let list = mailboxes(&sandbox);
+            let list: Vec<&str> = list.iter().map(String::as_str).collect();
+            let wish = wish(method, &list[..1], credential);
+            let (applied, count) = stage.apply(&wish, None).await;
+            let applied = applied.lived();
+            println!("{method:?}: {count} requests");
+            assert!(applied.plan.is_done());
+            assert!(applied.plan.notices.is_empty(), "{}", applied.plan);
+            assert!(count <= 40, "{count} requests");
+            let (plan, lines) = stage.plan(&wish).await;
+            assert!(plan.is_done(), "{plan}");
+            assert!(
+                lines
+                    .iter()
+                    .all(|line| line.contains("GET ") || line.contains(" Get-")),
+                "{lines:?}"
+            );
+            stage.undo(None).await.0.lived();
+            assert_eq!(kept(state(&sandbox)), before);
+        }
+    }
+}
+
+/// The tenant without its recycle bin, which undoing fills.
+fn kept(mut state: Value) -> Value {
+    state["deleted"] = Value::Null;
+    state
+}
+
+/// What a set-up made, without ids and times.
+fn shape(sandbox: &Running) -> Value {
+    let state = state(sandbox);
+    let count = |value: &Value| value.as_object().map_or(0, serde_json::Map::len);
+    let names =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let applications = state["applications"].as_object().unwrap().values();
+    let exchange = &state["exchange"];
+    let mailboxes = exchange["mailboxes"].as_object().unwrap().iter();
+    serde_json::json!({
+        "applications": applications
+            .map(|found| (count(&found["secrets"]), count(&found["certificates"])))
+            .collect::<Vec<_>>(),
+        "principals": count(&state["service_principals"]),
+        "granted": count(&state["app_role_assignments"]),
+        "groups": state["groups"].as_object().unwrap().values()
+            .map(|group| group["members"].clone()).collect::<Vec<_>>(),
+        "registered": count(&exchange["service_principals"]),
+        "scopes": names(&exchange["scopes"]),
+        "assignments": names(&exchange["role_assignments"]),
+        "mailboxes": mailboxes
+            .map(|(address, found)| serde_json::json!([
+                address,
+                found["smtp_client_authentication_disabled"],
+                found["full_access"].as_array().unwrap().len(),
+                found["send_as"].as_array().unwrap().len(),
+            ]))
+            .collect::<Vec<_>>(),
+    })
+}
+
+async fn killed_everywhere(method: Method, credential: CredentialWish) {
+    let sandbox = start(Preset::Fresh).await;
+    sandbox
+        .patch(&serde_json::json!({ "propagation_s": { "replication": 8, "listing": 25 } }))
+        .unwrap();
+    let before = kept(state(&sandbox));
+    let list = mailboxes(&sandbox);
+    let wish = wish(method, &[&list[0], &list[1]], credential);
+    let whole = stage(&sandbox);
+    let (applied, _) = whole.apply(&wish, None).await;
+    applied.lived();
+    let expected = shape(&sandbox);
+    whole.undo(None).await.0.lived();
+    assert_eq!(kept(state(&sandbox)), before);
+    // Between two reads there is nothing to lose; the tenant in memory has all of them.
+    let lines = whole.lines.lock().unwrap().clone();
+    let writes: Vec<usize> = (0..lines.len())
+        .filter(|&number| is_write(&lines[number]))
+        .collect();
+    for number in writes {
+        for death in [Death::Before(number), Death::After(number)] {
+            // Lists show what was deleted for a while.
+            sandbox.advance(Duration::from_secs(300));
+            let stage = stage(&sandbox);
+            let (ended, _) = stage.apply(&wish, Some(death)).await;
+            assert!(matches!(ended, Ended::Died), "{death:?}");
+            stage.apply(&wish, None).await.0.lived();
+            assert_eq!(shape(&sandbox), expected, "{death:?}");
+            assert_eq!(stage.kept().len(), 1, "{death:?}");
+            let (ended, _) = stage.undo(Some(death)).await;
+            if matches!(ended, Ended::Died) && stage.state_path().exists() {
+                stage.undo(None).await.0.lived();
+            }
+            assert_eq!(kept(state(&sandbox)), before, "{death:?}");
+            assert!(stage.kept().is_empty(), "{death:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rbac_killed_at_every_request_and_run_again_ends_the_same() {
+    killed_everywhere(Method::Rbac, CredentialWish::Certificate).await;
+}
+
+#[tokio::test]
+async fn classic_killed_at_every_request_and_run_again_ends_the_same() {
+    killed_everywhere(Method::Classic, CredentialWish::Secret).await;
+}
+
+#[tokio::test]
+async fn an_organisation_that_was_never_customised_is() {
+    let sandbox = start(Preset::Fresh).await;
+    sandbox
+        .patch(&serde_json::json!({ "exchange": { "organization": { "dehydrated": true } } }))
+        .unwrap();
+    let stage = stage(&sandbox);
+    let list = mailboxes(&sandbox);
+    let wish = wish(Method::Rbac, &[&list[0]], CredentialWish::Certificate);
+    let (applied, _) = stage.apply(&wish, None).await;
+    let ids: Vec<&str> = applied
+        .lived()
+        .steps
+        .iter()
+        .map(|step| step.action.id())
+        .collect();
+    assert!(ids.contains(&"enable-customization"), "{ids:?}");
+}
+
+#[tokio::test]
+async fn the_presets_are_adopted_and_need_nothing() {
+    for (preset, method) in [
+        (Preset::Rbac, Method::Rbac),
+        (Preset::Classic, Method::Classic),
+    ] {
+        let sandbox = start(preset).await;
+        let stage = stage(&sandbox);
+        let client = sandbox.details().client.unwrap().id.to_string();
+        let wish = sendas_tenant::Wish::new(
+            method,
+            &mailboxes(&sandbox),
+            CredentialWish::Keep,
+            Some(sendas_entra::ClientId::parse(&client).unwrap()),
+            "sendas",
+        )
+        .unwrap();
+        let (plan, _) = stage.plan(&wish).await;
+        assert!(plan.is_done(), "{plan}");
+        assert_eq!(plan.notices.len(), 1, "{plan}");
+    }
+}
+
+fn is_write(line: &str) -> bool {
+    !line.contains(" GET ") && !line.contains(" Get-")
+}
+
+#[tokio::test]
+async fn throttling_trouble_and_lost_answers_make_nothing_twice() {
+    let sandbox = start(Preset::Fresh).await;
+    let before = kept(state(&sandbox));
+    let list = mailboxes(&sandbox);
+    for wish in [
+        wish(Method::Rbac, &[&list[0]], CredentialWish::Certificate),
+        wish(Method::Classic, &[&list[0]], CredentialWish::Secret),
+    ] {
+        let whole = stage(&sandbox);
+        whole.apply(&wish, None).await.0.lived();
+        let expected = shape(&sandbox);
+        whole.undo(None).await.0.lived();
+        let lines = whole.lines.lock().unwrap().clone();
+        let of = |graph: bool| {
+            let lines = lines.iter();
+            lines
+                .filter(move |line| line.contains(" /") == graph)
+                .enumerate()
+                .filter(|(_, line)| is_write(line))
+                .map(move |(number, _)| (graph, u32::try_from(number).unwrap()))
+        };
+        for (graph, after) in of(true).chain(of(false)) {
+            for effect in [
+                Effect::AcceptThenClose,
+                Effect::Throttle { retry_after_s: 2 },
+                Effect::Answer {
+                    status: 503,
+                    headers: std::collections::BTreeMap::new(),
+                    body: String::new(),
+                },
+            ] {
+                sandbox.advance(Duration::from_secs(300));
+                let at = if graph {
+                    Step::Graph
+                } else {
+                    Step::ExchangeAdmin
+                };
+                let told = format!("{at:?} {after} {effect:?}");
+                let fault = Fault {
+                    after,
+                    ..Fault::once(at, effect)
+                };
+                sandbox.fault(fault).unwrap();
+                let stage = stage(&sandbox);
+                stage.apply(&wish, None).await.0.lived();
+                assert_eq!(sandbox.clear_faults(), 0, "{told} did not strike");
+                assert_eq!(shape(&sandbox), expected, "{told}");
+                assert_eq!(stage.kept().len(), 1, "{told}");
+                stage.undo(None).await.0.lived();
+                assert_eq!(kept(state(&sandbox)), before, "{told}");
+            }
+        }
+    }
+}
