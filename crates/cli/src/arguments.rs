@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::{completions, config, demo, probe, sandbox, send, token};
+use crate::commands::{completions, config, demo, probe, sandbox, send, setup, token};
 
 /// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
 #[derive(Debug, Parser)]
@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Tokens: get one, see what one says.
     #[command(subcommand)]
     Token(token::Command),
+    /// The tenant side: plan, apply, verify, undo.
+    #[command(subcommand)]
+    Setup(Box<setup::Command>),
     /// A stand-in for Microsoft on this machine: Entra ID and SMTP submission.
     #[command(subcommand)]
     Sandbox(sandbox::Command),

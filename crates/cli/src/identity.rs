@@ -179,7 +179,7 @@ impl Identity {
 }
 
 /// Loads a credential from where it is kept.
-fn credential(
+pub(crate) fn credential(
     configured: &config::Credential,
     machine: &Machine,
 ) -> Result<Credential, Box<dyn std::error::Error>> {

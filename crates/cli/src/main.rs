@@ -58,6 +58,10 @@ fn run(arguments: Arguments, machine: &Machine) -> Exit {
             command.json(),
             commands::config::run(&command, global, machine),
         ),
+        Command::Setup(command) => (
+            command.json(),
+            commands::setup::run(&command, global, machine),
+        ),
         Command::Sandbox(command) => (command.json(), commands::sandbox::run(&command)),
         Command::Completions(command) => (false, commands::completions::run(&command)),
     };

@@ -6,4 +6,5 @@ pub(crate) mod demo;
 pub(crate) mod probe;
 pub(crate) mod sandbox;
 pub(crate) mod send;
+pub(crate) mod setup;
 pub(crate) mod token;

@@ -1,0 +1,199 @@
+//! What the set-up says, and how its failures are told.
+
+use sendas_tenant::trouble::Service;
+use sendas_tenant::verify::CheckResult;
+use sendas_tenant::{
+    Applied, CallError, Event, Plan, Progress, SetupError, SignInError, UndoPlan, Verification,
+};
+
+use super::desk::Desk;
+use super::written::Kept;
+use crate::exit::Exit;
+use crate::output::{line, visible};
+use crate::report::{Failure, Kind, Lasting, chain};
+
+/// Tells a run on standard error while it goes.
+#[derive(Debug)]
+pub(super) struct Talk;
+
+impl Progress for Talk {
+    fn tell(&self, event: &Event) {
+        match event {
+            Event::Step {
+                number,
+                total,
+                title,
+            } => line(&format!("[{number}/{total}] {}", visible(title))),
+            Event::Kept { what, place } => line(&format!("      {what}: {place}")),
+            Event::Waiting { what, pause } => line(&format!(
+                "      waiting {} s: {}",
+                pause.as_secs(),
+                visible(what)
+            )),
+            _ => {}
+        }
+    }
+}
+
+/// After a run.
+pub(super) fn applied(
+    desk: &Desk<'_>,
+    applied: &Applied,
+    credential: Option<&Kept>,
+    config: Option<&str>,
+) {
+    if applied.steps.is_empty() {
+        line("Nothing was to be done.");
+    } else {
+        line("Done; the tenant shows every change.");
+    }
+    if let Some(known) = &applied.state.application {
+        line(&format!("Client id      {}", known.client_id));
+    }
+    line(&format!("Tenant         {}", applied.plan.tenant_id));
+    if let Some(credential) = credential {
+        line(&format!("Credential     {}", credential.words()));
+    }
+    line(&format!("State          {}", desk.state_path().display()));
+    if let Some(config) = config {
+        line(&format!("Configuration  {config}"));
+    }
+    for notice in applied
+        .plan
+        .notices
+        .iter()
+        .filter(|notice| notice.is_excess)
+    {
+        line(&format!("! {}", visible(&notice.text)));
+    }
+    if !applied.steps.is_empty() {
+        line("Rights in Exchange can take up to two hours to act. Next:");
+        let state = desk.options.state.as_ref();
+        let state = state.map(|path| format!(" --state {}", path.display()));
+        line(&format!(
+            "  sendas setup verify{}{} --wait 120",
+            desk.tenant()
+                .map(|tenant| format!(" --tenant {tenant}"))
+                .unwrap_or_default(),
+            state.unwrap_or_default()
+        ));
+    }
+}
+
+/// Before undoing.
+pub(super) fn undo_plan(plan: &UndoPlan) {
+    line(&format!("Tenant {}", plan.tenant_id));
+    if plan.things.is_empty() {
+        line("Nothing was made here; only the state file goes.");
+    }
+    for thing in &plan.things {
+        line(&format!("  take back {}", visible(thing)));
+    }
+}
+
+/// After verifying; the answer itself, so on standard output.
+pub(super) fn verified(verification: &Verification, configured: Option<&Plan>) {
+    let mut text = String::new();
+    if let Some(plan) = configured {
+        text.push_str(if plan.is_done() {
+            "configured  yes: the tenant holds everything\n"
+        } else {
+            "configured  no: run sendas setup plan to see what is missing\n"
+        });
+    }
+    for check in &verification.checks {
+        let result = match check.result {
+            CheckResult::Effective => "works".to_owned(),
+            CheckResult::NotYet { until } => format!(
+                "not yet (changes act by {})",
+                until.strftime("%Y-%m-%d %H:%M UTC")
+            ),
+            CheckResult::Failed => "fails".to_owned(),
+        };
+        let mailbox = check.mailbox.as_deref().unwrap_or_default();
+        let subject = format!("{} {mailbox}", check.id);
+        let words = visible(&check.words);
+        // Writing to a String cannot fail.
+        text.push_str(&format!("{:<11} {result}: {words}\n", subject.trim()));
+    }
+    text.push_str(if verification.is_effective() {
+        "effective   yes\n"
+    } else if verification.has_failed() {
+        "effective   no\n"
+    } else {
+        "effective   not yet: run the same command again, or add --wait 120\n"
+    });
+    drop(crate::output::data(&text));
+}
+
+/// A set-up that stopped.
+pub(super) fn failed(what: &str, error: &SetupError) -> Box<Failure> {
+    let call = error.call();
+    let mut failure = match call {
+        Some(call) => Failure::new(kind(call), exit(call), what),
+        None => match error {
+            SetupError::WrongTenant { .. }
+            | SetupError::OtherState { .. }
+            | SetupError::NoState { .. } => Failure::usage(what),
+            SetupError::NotShown { .. } => {
+                Failure::new(Kind::Service, Exit::Temporary, what).lasting(Lasting::Passes)
+            }
+            _ => Failure::new(Kind::Machine, Exit::Failed, what),
+        },
+    };
+    let fix = call.and_then(CallError::advice).map(str::to_owned);
+    failure = failure.cause(chain(error), fix);
+    if let Some(CallError::Refused(refused)) = call {
+        let who = match refused.service {
+            Service::Graph => "Microsoft Graph",
+            Service::Exchange => "Exchange Online",
+        };
+        failure = failure.quote(who, visible(&refused.words));
+    }
+    match error {
+        SetupError::Step { done, state, .. } => {
+            for step in done {
+                failure = failure.evidence(format!("done before: {step}"));
+            }
+            failure = failure
+                .evidence("the same command goes on from here")
+                .command(format!("sendas setup undo --state {}", state.display()));
+        }
+        SetupError::Undo { left, .. } => {
+            for thing in left {
+                failure = failure.evidence(format!("still there: {thing}"));
+            }
+        }
+        _ => {}
+    }
+    Box::new(failure)
+}
+
+/// An administrator who is not signed in.
+pub(super) fn not_signed_in(error: &SignInError) -> Box<Failure> {
+    let fix = error.advice().map(str::to_owned);
+    Box::new(
+        Failure::new(
+            Kind::Identity,
+            Exit::Authentication,
+            "nobody is signed in; nothing was changed",
+        )
+        .cause(chain(error), fix),
+    )
+}
+
+fn kind(call: &CallError) -> Kind {
+    match call {
+        _ if call.is_about_rights() => Kind::Identity,
+        CallError::NoAnswer { .. } => Kind::Network,
+        _ => Kind::Service,
+    }
+}
+
+fn exit(call: &CallError) -> Exit {
+    if call.is_about_rights() {
+        Exit::Authentication
+    } else {
+        Exit::Failed
+    }
+}
