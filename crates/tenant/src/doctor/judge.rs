@@ -18,6 +18,8 @@ use super::facts::{Facts, LocalObstacle, Login, Obstacle, TokenAnswer, Way};
 mod entra;
 mod tenant;
 
+pub(super) use entra::cause_of;
+
 /// Clock difference from which tokens and assertions fail, in seconds: Entra allows five minutes.
 pub const CLOCK_SKEW_S_MAX: i64 = 300;
 

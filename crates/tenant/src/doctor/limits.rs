@@ -1,0 +1,39 @@
+//! How long each look may take.
+
+use std::time::Duration;
+
+/// The whole run; what is not seen by then is reported as not seen.
+pub const WHOLE: Duration = Duration::from_secs(10);
+
+/// Files of this machine.
+pub const MACHINE: Duration = Duration::from_secs(2);
+
+/// One look-up of a name.
+pub const NAMES: Duration = Duration::from_secs(4);
+
+/// The metadata of the tenant.
+pub const WEB: Duration = Duration::from_secs(6);
+
+/// A token.
+pub const TOKEN: Duration = Duration::from_secs(7);
+
+/// SMTP up to the EHLO inside TLS.
+pub const SERVICE: Duration = Duration::from_secs(7);
+
+/// AUTH, from the beginning of the run: refusals come some five seconds late.
+pub const LOGIN: Duration = Duration::from_millis(9_500);
+
+/// What the directory and Exchange hold.
+pub const ADMIN: Duration = Duration::from_secs(9);
+
+/// Listeners and spool.
+pub const RELAY: Duration = Duration::from_secs(3);
+
+/// Days before its end from which a credential or certificate is told.
+pub const END_DAYS: i64 = 30;
+
+const _: () = {
+    assert!(LOGIN.as_millis() < WHOLE.as_millis() && ADMIN.as_millis() < WHOLE.as_millis());
+    assert!(TOKEN.as_millis() < LOGIN.as_millis() && SERVICE.as_millis() < LOGIN.as_millis());
+    assert!(LOGIN.as_millis() > sendas_exchange::limits::TARPIT.as_millis());
+};
