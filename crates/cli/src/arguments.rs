@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::{completions, config, demo, probe, sandbox, send, setup, token};
+use crate::commands::{completions, config, demo, doctor, probe, sandbox, send, setup, token};
 
 /// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
 #[derive(Debug, Parser)]
@@ -17,10 +17,11 @@ use crate::commands::{completions, config, demo, probe, sandbox, send, setup, to
 Examples:
   sendas demo                                      see the whole chain work, without a tenant
   sendas send -f noreply@contoso.com boss@contoso.com < message.eml
-  sendas probe --mailbox noreply@contoso.com       why is it refused?
+  sendas doctor                                    why is it refused?
   sendas token inspect                             what the token says, and what is wrong in it",
     after_help = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 4 authentication needed,
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnings (doctor),
+4 authentication needed,
 75 failed for now (send)."
 )]
 pub(crate) struct Arguments {
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     /// Send one message, from standard input or composed of options.
     Send(Box<send::Send>),
+    /// Check everything from this machine to the mailbox, and name the cause of a refusal.
+    Doctor(Box<doctor::Doctor>),
     /// Show one conversation with the service stage by stage; nothing is sent.
     Probe(probe::Probe),
     /// Tokens: get one, see what one says.

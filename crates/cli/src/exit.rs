@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Failed,
     /// 2: wrong usage or configuration; nothing was tried.
     Usage,
+    /// 3: done, with warnings (`doctor`).
+    Warnings,
     /// 4: the principal could not prove itself, or may not do this.
     Authentication,
     /// 75: failed for now; the same call may succeed later (`EX_TEMPFAIL`).
@@ -24,6 +26,7 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Warnings => 3,
             Self::Authentication => 4,
             Self::Temporary => 75,
         }

@@ -102,14 +102,7 @@ impl Identity {
     /// # Errors
     /// When the configured EHLO name is none.
     pub(crate) fn connector(&self, network: &config::Network) -> Result<Connector, Box<Failure>> {
-        let name = network.ehlo.as_deref().unwrap_or(EHLO_NAME);
-        let name = ClientName::new(name).map_err(|error| {
-            Box::new(
-                Failure::configuration("nothing was done: network.ehlo cannot be used")
-                    .cause(chain(&error), None)
-                    .command("sendas config show"),
-            )
-        })?;
+        let name = Self::ehlo(network)?;
         let deadlines = Deadlines {
             connect: network.connect_timeout,
             ..Deadlines::default()
@@ -120,6 +113,21 @@ impl Identity {
             connector.with_trace(Arc::new(Log))
         } else {
             connector
+        })
+    }
+
+    /// What we call ourselves.
+    ///
+    /// # Errors
+    /// When the configured EHLO name is none.
+    pub(crate) fn ehlo(network: &config::Network) -> Result<ClientName, Box<Failure>> {
+        let name = network.ehlo.as_deref().unwrap_or(EHLO_NAME);
+        ClientName::new(name).map_err(|error| {
+            Box::new(
+                Failure::configuration("nothing was done: network.ehlo cannot be used")
+                    .cause(chain(&error), None)
+                    .command("sendas config show"),
+            )
         })
     }
 

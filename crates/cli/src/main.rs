@@ -49,6 +49,7 @@ fn run(arguments: Arguments, machine: &Machine) -> Exit {
     let (json, outcome) = match arguments.command {
         Command::Demo(demo) => (demo.json, commands::demo::run(&demo)),
         Command::Send(send) => (send.json, commands::send::run(&send, global, machine)),
+        Command::Doctor(doctor) => (doctor.json, commands::doctor::run(&doctor, global, machine)),
         Command::Probe(probe) => (probe.json, commands::probe::run(&probe, global, machine)),
         Command::Token(command) => (
             command.json(),

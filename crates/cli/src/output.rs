@@ -46,6 +46,14 @@ pub(crate) fn talk_has_colour() -> bool {
     )
 }
 
+/// Says whether data may have colours.
+pub(crate) fn data_has_colour() -> bool {
+    !matches!(
+        anstream::AutoStream::choice(&io::stdout()),
+        ColorChoice::Never
+    )
+}
+
 /// Makes text from elsewhere harmless for a terminal: what could move the cursor, change
 /// colours or turn the direction of writing is written as `\u{…}`.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {

@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "",
     "demo",
     "send",
+    "doctor",
     "probe",
     "token",
     "token get",
@@ -45,6 +46,7 @@ appear on a terminal only, and not with `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb`.
 | 0 | done |
 | 1 | failed |
 | 2 | wrong usage or configuration; nothing was tried |
+| 3 | `doctor`: done, with warnings only |
 | 4 | authentication needed: the principal could not prove itself, or may not do this |
 | 75 | `send`: failed for now; the same call may succeed later. Also when nobody knows whether the service has the message |
 "

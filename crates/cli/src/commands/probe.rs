@@ -158,7 +158,7 @@ impl Plan {
 }
 
 /// The first mailbox that a principal names as one address.
-fn first_address(principal: &sendas_config::Principal) -> Option<String> {
+pub(crate) fn first_address(principal: &sendas_config::Principal) -> Option<String> {
     principal
         .mailboxes
         .iter()

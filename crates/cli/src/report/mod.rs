@@ -4,6 +4,7 @@
 //! own words; the likely cause first; how to mend it; one command. For people on standard
 //! error, for programs (`--json`) on standard output too.
 
+pub(crate) mod examination;
 pub(crate) mod submit;
 mod text;
 pub(crate) mod token;
