@@ -22,7 +22,17 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 5] = [
+    Program {
+        name: "chromium",
+        probe: &["--version"],
+        package: "chromium",
+    },
+    Program {
+        name: "chromedriver",
+        probe: &["--version"],
+        package: "chromium-driver",
+    },
     Program {
         name: "curl",
         probe: &["--version"],

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
+mod people;
 mod sending;
+mod set_up;
 mod stage;
 mod tokens;
