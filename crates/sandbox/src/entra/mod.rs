@@ -2,6 +2,7 @@
 
 mod admin_consent;
 mod assertion;
+mod authorize;
 mod client;
 mod delegated;
 pub(crate) mod desk;

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod administrators;
 mod cmdlets;
+mod consent;
 mod control;
+mod credentials;
 mod directory;
 mod entra;
 mod errors;
