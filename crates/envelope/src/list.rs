@@ -41,6 +41,18 @@ pub enum ListError {
 /// # Errors
 /// [`ListError`] for the first entry that is not plainly an address. Nothing is guessed.
 pub fn parse(value: &str) -> Result<Vec<Entry>, ListError> {
+    read(value, None)
+}
+
+/// Reads a list of a program on this machine, where `root` stands for `root@` and a domain.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_local(value: &str, domain: &str) -> Result<Vec<Entry>, ListError> {
+    read(value, Some(domain))
+}
+
+fn read(value: &str, domain: Option<&str>) -> Result<Vec<Entry>, ListError> {
     if let Some(control) = value.chars().find(|c| c.is_control() && *c != '\t') {
         return Err(ListError::Control(control.into()));
     }
@@ -66,9 +78,9 @@ pub fn parse(value: &str) -> Result<Vec<Entry>, ListError> {
                 in_group = true;
                 piece = Piece::default();
             }
-            ',' => entries.extend(std::mem::take(&mut piece).finish()?),
+            ',' => entries.extend(std::mem::take(&mut piece).finish(domain)?),
             ';' if in_group => {
-                entries.extend(std::mem::take(&mut piece).finish()?);
+                entries.extend(std::mem::take(&mut piece).finish(domain)?);
                 in_group = false;
             }
             ';' => return Err(ListError::Unbalanced("group")),
@@ -79,7 +91,7 @@ pub fn parse(value: &str) -> Result<Vec<Entry>, ListError> {
     if in_group {
         return Err(ListError::Unbalanced("group"));
     }
-    entries.extend(piece.finish()?);
+    entries.extend(piece.finish(domain)?);
     Ok(entries)
 }
 
@@ -147,9 +159,15 @@ impl Piece {
         }
     }
 
-    fn finish(self) -> Result<Option<Entry>, ListError> {
+    fn finish(self, domain: Option<&str>) -> Result<Option<Entry>, ListError> {
+        let parse = |text: &str| match domain {
+            Some(domain) if !text.is_empty() && !text.contains('@') => {
+                Address::parse(&format!("{text}@{domain}"))
+            }
+            _ => Address::parse(text),
+        };
         if let Some(text) = self.address {
-            let address = Address::parse(&text)?;
+            let address = parse(&text)?;
             let display = (!self.display.is_empty()).then_some(self.display);
             return Ok(Some(Entry { display, address }));
         }
@@ -158,7 +176,7 @@ impl Piece {
         }
         Ok(Some(Entry {
             display: None,
-            address: Address::parse(&self.words)?,
+            address: parse(&self.words)?,
         }))
     }
 }
@@ -255,6 +273,27 @@ mod tests {
         ] {
             assert_eq!(addresses(value), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_name_of_this_machine_gets_a_domain() {
+        for (value, expected) in [
+            ("root", Some("root@c.d")),
+            ("root (Cron Daemon)", Some("root@c.d")),
+            ("Cron <root>", Some("root@c.d")),
+            ("a@b.c, root", Some("a@b.c root@c.d")),
+            ("\"a b\"", Some("\"a b\"@c.d")),
+            ("<>", None),
+            ("a b", None),
+            ("\"a@b\"", None),
+        ] {
+            let found = parse_local(value, "c.d").ok().map(|entries| {
+                let all: Vec<_> = entries.iter().map(|e| e.address.to_string()).collect();
+                all.join(" ")
+            });
+            assert_eq!(found.as_deref(), expected, "{value}");
+        }
+        assert!(parse("root").is_err());
     }
 
     #[test]
