@@ -178,6 +178,21 @@ pub enum RewriteFrom {
     Always,
 }
 
+impl Spool {
+    /// The socket beside the spool, through which programs of this machine hand messages to a
+    /// running relay; none for a spool that is not on this machine.
+    pub fn socket(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(index) => {
+                let mut path = index.clone().into_os_string();
+                path.push(".sock");
+                Some(path.into())
+            }
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
 impl Settings {
     /// Finds who sends for a reverse-path; none: nobody does.
     pub fn coverage(&self, reverse_path: &str) -> Option<Coverage> {

@@ -139,6 +139,29 @@ impl Message {
         }
     }
 
+    /// The octets from `at` on, a block of them at most; none at the end. Blocks while a file
+    /// is read.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn block(&self, at: u64) -> io::Result<Bytes> {
+        let left = self.octets.saturating_sub(at);
+        let octets = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(BODY_BLOCK_OCTETS);
+        match &self.content {
+            Content::Memory(whole) => {
+                let start = whole.len().min(usize::try_from(at).unwrap_or(usize::MAX));
+                Ok(whole.slice(start..start + octets))
+            }
+            Content::File(file) => {
+                let mut block = vec![0; octets];
+                read_exact_at(file, &mut block, at)?;
+                Ok(block.into())
+            }
+        }
+    }
+
     /// Opens it for reading from the first octet. Readers do not disturb each other.
     pub(crate) fn open(&self) -> Blocks {
         match &self.content {
