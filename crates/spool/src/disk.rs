@@ -92,7 +92,12 @@ impl Disk for RealDisk {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path)
+        let is_new = !path.exists();
+        builder.create(path)?;
+        if is_new {
+            adopt(&File::open(path)?, path)?;
+        }
+        Ok(())
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -107,6 +112,7 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = private().create_new(true).read(true).open(path)?;
+        adopt(&file, path)?;
         Ok(Arc::new(RealFile(file)))
     }
 
@@ -139,6 +145,7 @@ impl Disk for RealDisk {
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn DiskLock>>> {
         let file = private().create(true).truncate(false).open(path)?;
+        adopt(&file, path)?;
         if wait {
             file.lock()?;
         } else {
@@ -158,6 +165,44 @@ fn private() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Makes sure that the index's file is there, empty, before the database opens it: so it has the
+/// right owner and nobody else may read it. Its log and shared memory follow it.
+pub(crate) fn prepare_index(path: &Path) -> io::Result<()> {
+    match private().create_new(true).open(path) {
+        Ok(file) => adopt(&file, path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a new file the owner of its folder: what root makes beside a relay that has a user of
+/// its own must not be closed to that relay.
+#[cfg(unix)]
+fn adopt(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    let (wanted, own) = (fs::metadata(folder)?, file.metadata()?);
+    if wanted.uid() == own.uid() {
+        return Ok(());
+    }
+    match fchown(file, Some(wanted.uid()), Some(wanted.gid())) {
+        // Only root gives files away; a group may share a spool without that.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+fn adopt(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 impl DiskFile for RealFile {

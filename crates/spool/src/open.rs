@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use crate::check;
-use crate::disk::{Disk, DiskLock, RealDisk};
+use crate::disk::{Disk, DiskLock, RealDisk, prepare_index};
 use crate::error::{Fault, OpenError};
 use crate::id::IdSource;
 use crate::limits::{JOBS_WAITING_MAX, START_CHECK_MS};
@@ -94,6 +94,7 @@ pub(crate) fn open(options: &Options, now: Timestamp) -> Result<Opened, OpenErro
         .lock(&door_path, true)
         .map_err(trouble(&door_path, "lock"))?;
     inspect_log(disk, options, &folder)?;
+    prepare_index(&options.index).map_err(trouble(&options.index, "create"))?;
     let mut index = schema::open_writer(&options.index, options.migrations, now)?;
     disk.sync_folder(parent).map_err(trouble(parent, "sync"))?;
     let (complete, findings) =
