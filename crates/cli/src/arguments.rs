@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::{completions, config, demo, doctor, probe, sandbox, send, setup, token};
+use crate::commands::{
+    completions, config, demo, doctor, probe, queue, sandbox, send, setup, token,
+};
 
 /// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
 #[derive(Debug, Parser)]
@@ -32,7 +34,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options of every command.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// Read this configuration file instead of looking for one.
     #[arg(long, global = true, value_name = "FILE")]
@@ -52,6 +54,14 @@ pub(crate) enum Command {
     Doctor(Box<doctor::Doctor>),
     /// Show one conversation with the service stage by stage; nothing is sent.
     Probe(probe::Probe),
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// Send as sendmail does, for programs that know no other way; its own options and codes.
+    Sendmail(Words),
+    /// List the queue as Postfix does.
+    Mailq(Words),
+    /// Do nothing, successfully: there is no alias database.
+    Newaliases(Words),
     /// Tokens: get one, see what one says.
     #[command(subcommand)]
     Token(token::Command),
@@ -66,6 +76,19 @@ pub(crate) enum Command {
     Config(config::Config),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
+}
+
+/// Words that another command line reads.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Words {
+    /// The options and recipients of sendmail; `sendas sendmail --help` names them.
+    #[arg(
+        value_name = "WORDS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    words: Vec<std::ffi::OsString>,
 }
 
 /// Order of a help page: what it is, examples, usage, options.

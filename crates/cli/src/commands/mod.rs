@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod probe;
+pub(crate) mod queue;
 pub(crate) mod sandbox;
 pub(crate) mod send;
 pub(crate) mod setup;

@@ -11,7 +11,7 @@ use crate::report::submit::{Concerned, not_opened};
 use crate::report::{Failure, token as report};
 
 /// Where the token comes from.
-pub(super) enum Token {
+pub(crate) enum Token {
     /// It is at hand.
     Given(String),
     /// It is fetched.
@@ -19,10 +19,10 @@ pub(super) enum Token {
 }
 
 /// What became of a draft.
-pub(super) struct Sent {
-    pub(super) attempt: Attempt,
+pub(crate) struct Sent {
+    pub(crate) attempt: Attempt,
     /// What the token said, where it could be read.
-    pub(super) claims: Option<Claims>,
+    pub(crate) claims: Option<Claims>,
 }
 
 /// Gets a token, judges it, opens a session and sends the draft.
@@ -32,7 +32,7 @@ pub(super) struct Sent {
 ///
 /// # Errors
 /// When there is no token, it is no good, or no session could be opened; nothing was sent.
-pub(super) async fn deliver(
+pub(crate) async fn deliver(
     draft: &Draft,
     identity: &Identity,
     mailbox: &Mailbox,

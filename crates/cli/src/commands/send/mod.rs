@@ -1,8 +1,8 @@
 //! `sendas send`: one message, from standard input or composed of options.
 
 mod answer;
-mod delivery;
-mod draft;
+pub(crate) mod delivery;
+pub(crate) mod draft;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,482 @@
+//! Golden layouts and reasons of every state, on a real spool in a fresh folder.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sendas_envelope::{Address, Envelope, Recipient, Status};
+use sendas_spool::{
+    Change, Filter, MessageId, Options, Origin, Outcome, Settlement, Spool, State, Submission,
+    Summary,
+};
+
+use super::postfix::{self, Style};
+use super::why;
+
+const LEASE: Duration = Duration::from_mins(1);
+
+fn at(seconds: i64) -> Timestamp {
+    // 2026-11-23T05:43:49Z
+    Timestamp::from_second(1_795_412_629 + seconds).unwrap()
+}
+
+struct Stage {
+    spool: Spool,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&Options::new(folder.path().join("spool.db")), at(0)).unwrap();
+        Self { spool, folder }
+    }
+
+    async fn accept(&self, to: &[&str]) -> MessageId {
+        let recipients = to
+            .iter()
+            .map(|to| Recipient::from(to.parse::<Address>().unwrap()))
+            .collect();
+        let sender: Address = "printer@contoso.com".parse().unwrap();
+        let submission = Submission {
+            origin: Origin {
+                client: "hp-floor-2".to_owned(),
+                ..Origin::default()
+            },
+            subject: "Scan".to_owned(),
+            message_id: "<1@contoso.com>".to_owned(),
+            ..Submission::new(
+                Envelope::new(sender, recipients).unwrap(),
+                "noreply@contoso.com".parse().unwrap(),
+            )
+        };
+        let staged = self
+            .spool
+            .stage_whole(b"Subject: Scan\r\n\r\nbody\r\n")
+            .await
+            .unwrap();
+        self.spool
+            .accept(submission, staged, at(0))
+            .await
+            .unwrap()
+            .id
+    }
+
+    async fn attempt(&self, id: MessageId, outcome: Outcome) {
+        let claim = self.spool.claim_id(id, false, LEASE, at(1)).await.unwrap();
+        let outcomes = claim
+            .numbers
+            .iter()
+            .map(|&number| (number, outcome.clone()))
+            .collect();
+        let settlement = Settlement {
+            outcomes,
+            route: "smtp.office365.com:587".to_owned(),
+            ..Settlement::default()
+        };
+        self.spool.settle(&claim, settlement, at(2)).await.unwrap();
+    }
+
+    async fn change(&self, id: MessageId, change: Change) {
+        let changed = self
+            .spool
+            .change(&Filter::id(id), &change, at(3))
+            .await
+            .unwrap();
+        assert_eq!(changed, 1);
+    }
+
+    async fn summary(&self, id: MessageId) -> Summary {
+        self.spool
+            .read(move |view| view.message(id))
+            .await
+            .unwrap()
+            .summary
+    }
+}
+
+fn deferred(reason: &str, reply: &str) -> Outcome {
+    Outcome::Deferred {
+        until: at(900),
+        reason: reason.to_owned(),
+        status: Some(Status::new(sendas_envelope::Class::Temporary, 3, 2)),
+        reply: reply.to_owned(),
+    }
+}
+
+/// The row with its id, which differs from run to run, written as `I` twelve times.
+fn row(summary: &Summary, style: Style) -> String {
+    postfix::row(summary, style, at(10), &TimeZone::UTC)
+        .replace(&summary.id.to_string(), "IIIIIIIIIIII")
+}
+
+#[tokio::test]
+async fn the_table_of_mailq() {
+    let stage = Stage::new();
+    let fresh = stage.accept(&["a@example.com", "b@example.com"]).await;
+    assert_eq!(
+        row(&stage.summary(fresh).await, Style::Mailq),
+        "\
+IIIIIIIIIIII            23 Mon Nov 23 05:43:49 printer@contoso.com
+                                               a@example.com
+                                               b@example.com
+
+"
+    );
+
+    let active = stage.accept(&["a@example.com"]).await;
+    stage
+        .spool
+        .claim_id(active, false, LEASE, at(1))
+        .await
+        .unwrap();
+    assert!(
+        row(&stage.summary(active).await, Style::Mailq).starts_with("IIIIIIIIIIII*           23 ")
+    );
+
+    let held = stage.accept(&["a@example.com"]).await;
+    let hold = Change::Hold {
+        reason: "looks odd".to_owned(),
+        until: None,
+    };
+    stage.change(held, hold).await;
+    assert_eq!(
+        row(&stage.summary(held).await, Style::Mailq),
+        "\
+IIIIIIIIIIII!           23 Mon Nov 23 05:43:49 printer@contoso.com
+                                                                   (looks odd)
+                                               a@example.com
+
+"
+    );
+
+    let late = stage.accept(&["a@example.com", "b@example.com"]).await;
+    stage
+        .attempt(
+            late,
+            deferred("busy", "451 4.7.500 Server busy. Please try again later"),
+        )
+        .await;
+    assert_eq!(
+        row(&stage.summary(late).await, Style::Mailq),
+        "\
+IIIIIIIIIIII            23 Mon Nov 23 05:43:49 printer@contoso.com
+                             (451 4.7.500 Server busy. Please try again later)
+                                               a@example.com
+                                               b@example.com
+
+"
+    );
+    assert_eq!(postfix::foot(1, 5000), "-- 4 Kbytes in 1 Request.\n");
+    assert_eq!(postfix::foot(2, 10), "-- 0 Kbytes in 2 Requests.\n");
+    // Postfix cuts by column; scripts cut by word: both must find the same.
+    let (head, row) = (
+        postfix::HEAD,
+        row(&stage.summary(active).await, Style::Mailq),
+    );
+    assert_eq!(head.find("--Sender"), row.find("printer@"));
+    assert_eq!(row.split_whitespace().nth(6), Some("printer@contoso.com"));
+}
+
+#[tokio::test]
+async fn the_lines_of_postqueue() {
+    let stage = Stage::new();
+    let late = stage.accept(&["a@example.com"]).await;
+    stage
+        .attempt(
+            late,
+            deferred("busy", "451 4.7.500 Server busy. Please try again later"),
+        )
+        .await;
+    let line = postfix::json_line(&stage.summary(late).await, at(10));
+    assert!(line.ends_with("}\n") && !line.trim_end().contains('\n'));
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for (member, expected) in [
+        ("/queue_name", "\"deferred\""),
+        ("/queue_id", &*format!("\"{late}\"")),
+        ("/arrival_time", "1795412629"),
+        ("/message_size", "23"),
+        ("/forced_expire", "false"),
+        ("/sender", "\"printer@contoso.com\""),
+        ("/recipients/0/address", "\"a@example.com\""),
+        (
+            "/recipients/0/delay_reason",
+            "\"451 4.7.500 Server busy. Please try again later\"",
+        ),
+        ("/state", "\"waiting\""),
+        ("/mailbox", "\"noreply@contoso.com\""),
+        ("/attempts", "1"),
+        ("/client", "\"hp-floor-2\""),
+        ("/subject", "\"Scan\""),
+    ] {
+        let found = value
+            .pointer(member)
+            .unwrap_or_else(|| panic!("no {member}"));
+        assert_eq!(found.to_string(), expected, "{member}");
+    }
+    let fresh = stage.accept(&["a@example.com"]).await;
+    let value = postfix::json_value(&stage.summary(fresh).await, at(10));
+    assert_eq!(value["queue_name"], "incoming");
+    assert!(value.pointer("/recipients/0/delay_reason").is_none());
+}
+
+/// The state, its words, what comes next and who can act, for one message in every state.
+#[tokio::test]
+async fn every_state_says_why() {
+    let stage = Stage::new();
+    let to = ["a@example.com"];
+    let waiting = stage.accept(&to).await;
+    let claimed = stage.accept(&to).await;
+    stage
+        .spool
+        .claim_id(claimed, false, LEASE, at(1))
+        .await
+        .unwrap();
+    let deferred_ = stage.accept(&to).await;
+    stage
+        .attempt(
+            deferred_,
+            deferred("busy", "451 4.7.500 Server busy. Please try again later"),
+        )
+        .await;
+    let no_token = stage.accept(&to).await;
+    stage
+        .attempt(
+            no_token,
+            deferred("token", "no token: AADSTS7000222: the secret has expired"),
+        )
+        .await;
+    let held = stage.accept(&to).await;
+    let until = Some(at(7200));
+    stage
+        .change(
+            held,
+            Change::Hold {
+                reason: "night".to_owned(),
+                until,
+            },
+        )
+        .await;
+    let suspect = stage.accept(&to).await;
+    stage
+        .attempt(
+            suspect,
+            Outcome::Uncertain {
+                reply: "connection reset".to_owned(),
+            },
+        )
+        .await;
+    let removed = stage.accept(&to).await;
+    stage
+        .change(
+            removed,
+            Change::Remove {
+                undo_until: at(603),
+            },
+        )
+        .await;
+    let settled = stage.accept(&to).await;
+    stage
+        .attempt(
+            settled,
+            Outcome::Accepted {
+                status: None,
+                reply: "250 2.0.0 OK".to_owned(),
+            },
+        )
+        .await;
+    for (id, state, text, next, who) in [
+        (
+            waiting,
+            State::Waiting,
+            "it has not been tried yet",
+            "it is due: a running relay takes it as soon as its mailbox is free",
+            "nobody needs to while a relay runs",
+        ),
+        (
+            claimed,
+            State::Claimed,
+            "it is being sent now, attempt 1",
+            "the service's reply decides",
+            "nobody needs to",
+        ),
+        (
+            no_token,
+            State::Waiting,
+            "no token: AADSTS7000222: the secret has expired",
+            "the next attempt is at 2026-11-23T05:58:49Z",
+            "whoever runs this machine",
+        ),
+        (
+            held,
+            State::Held,
+            "held: night",
+            "it goes on by itself at 2026-11-23T07:43:49Z",
+            "you",
+        ),
+        (
+            suspect,
+            State::Suspect,
+            "the connection broke after the last octet: the service may or may not have it",
+            "nothing until somebody decides",
+            "you",
+        ),
+        (
+            removed,
+            State::Removed,
+            "it was removed by hand",
+            "it is gone for good at 2026-11-23T05:53:52Z",
+            "you",
+        ),
+        (
+            settled,
+            State::Settled,
+            "every recipient has its outcome",
+            "nothing",
+            "nobody",
+        ),
+    ] {
+        let summary = stage.summary(id).await;
+        assert_eq!(summary.state, state);
+        let why = why::of_message(&summary, at(10));
+        assert_eq!(
+            (&*why.text, &*why.next, &*why.who),
+            (text, next, who),
+            "{state}"
+        );
+    }
+    let why = why::of_message(&stage.summary(deferred_).await, at(10));
+    assert_eq!(why.next, "the next attempt is at 2026-11-23T05:58:49Z");
+    assert_eq!(why.who, "nobody needs to: it passes by itself");
+    assert!(why.id.is_some_and(|id| id.starts_with("S-")), "{why:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_shown_and_never_sent() {
+    let stage = Stage::new();
+    let id = stage.accept(&["a@example.com"]).await;
+    stage.spool.close().await;
+    // One octet of the body changes on the disk.
+    let bodies = stage.folder.path().join("spool.db.bodies");
+    let segment = std::fs::read_dir(&bodies)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "seg"))
+        .unwrap();
+    let mut octets = std::fs::read(&segment).unwrap();
+    let last = octets.len() - 3;
+    octets[last] ^= 1;
+    std::fs::write(&segment, octets).unwrap();
+    let spool = Spool::open(&Options::new(stage.folder.path().join("spool.db")), at(5)).unwrap();
+    assert!(spool.body(id, at(6)).await.is_err());
+    let summary = spool
+        .read(move |view| view.message(id))
+        .await
+        .unwrap()
+        .summary;
+    assert_eq!(summary.state, State::Damaged);
+    let why = why::of_message(&summary, at(10));
+    assert!(
+        why.text.starts_with("its record or body does not match"),
+        "{why:?}"
+    );
+    assert_eq!(
+        postfix::json_value(&summary, at(10))["queue_name"],
+        "corrupt"
+    );
+    let row = row(&summary, Style::Words);
+    assert!(row.contains("a@example.com"), "{row}");
+}
+
+/// The administrator's side of a refusal that waiting does not mend.
+#[tokio::test]
+async fn a_refusal_names_who_can_mend_it() {
+    let stage = Stage::new();
+    for (reply, id, who) in [
+        (
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information.",
+            "S-SMTP-AUTH-OFF-TENANT",
+            "an Exchange administrator",
+        ),
+        (
+            "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
+            "S-RECIPIENT-UNKNOWN",
+            "the sender",
+        ),
+    ] {
+        let message = stage.accept(&["a@example.com"]).await;
+        stage.attempt(message, deferred("x", reply)).await;
+        let why = why::of_message(&stage.summary(message).await, at(10));
+        assert_eq!((why.id, &*why.who), (Some(id), who), "{reply}: {why:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_notice_of_a_bounce_has_its_three_parts() {
+    let stage = Stage::new();
+    let id = stage.accept(&["a@example.com", "b@example.com"]).await;
+    let claim = stage.spool.claim_id(id, true, LEASE, at(1)).await.unwrap();
+    let status = Status::new(sendas_envelope::Class::Permanent, 0, 0);
+    let notice = super::notice::failure(
+        &claim,
+        &claim.mailbox,
+        b"Subject: Scan\r\n",
+        "Given up",
+        status,
+        at(2),
+    )
+    .unwrap();
+    let text = String::from_utf8(notice.octets)
+        .unwrap()
+        .replace(&id.to_string(), "ID");
+    assert_eq!(
+        text.replace("\r\n", "\n"),
+        "\
+From: Mail Delivery System <noreply@contoso.com>
+To: printer@contoso.com
+Subject: Undelivered mail returned to sender
+Date: Mon, 23 Nov 2026 05:43:51 +0000
+Message-ID: <ID.bounce@contoso.com>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=\"=_ID\"
+
+--=_ID
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+The message below was not delivered to:
+
+  a@example.com
+  b@example.com
+
+Given up
+
+--=_ID
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; contoso.com
+Arrival-Date: Mon, 23 Nov 2026 05:43:49 +0000
+
+Final-Recipient: rfc822; a@example.com
+Action: failed
+Status: 5.0.0
+
+Final-Recipient: rfc822; b@example.com
+Action: failed
+Status: 5.0.0
+
+--=_ID
+Content-Type: text/rfc822-headers
+
+Subject: Scan
+
+--=_ID--
+"
+    );
+    assert_eq!(notice.submission.envelope.reverse_path.as_str(), "");
+    assert_eq!(
+        notice.submission.envelope.recipients()[0].path.as_str(),
+        "printer@contoso.com"
+    );
+}
