@@ -16,8 +16,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut wrong = Vec::new();
     for page in &pages {
         let name = page.strip_prefix(&docs)?.to_string_lossy();
-        if name != "SUMMARY.md" && !links(&contents).any(|link| link == name) {
-            wrong.push(format!("docs/{name} is not in docs/SUMMARY.md"));
+        let listed = links(&contents).filter(|link| *link == name).count();
+        if name != "SUMMARY.md" && listed != 1 {
+            wrong.push(format!("docs/{name} is {listed} times in docs/SUMMARY.md, not once"));
         }
     }
     for name in [
