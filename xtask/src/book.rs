@@ -18,7 +18,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         let name = page.strip_prefix(&docs)?.to_string_lossy();
         let listed = links(&contents).filter(|link| *link == name).count();
         if name != "SUMMARY.md" && listed != 1 {
-            wrong.push(format!("docs/{name} is {listed} times in docs/SUMMARY.md, not once"));
+            wrong.push(format!(
+                "docs/{name} is {listed} times in docs/SUMMARY.md, not once"
+            ));
         }
     }
     for name in [

@@ -104,47 +104,63 @@ impl Stage {
     }
 }
 
+/// Tries before a count is believed. A machine that is busy elsewhere can hold up one side until
+/// the other's next flight crosses, which counts too much; it never counts too little.
+const TRIES_MAX: usize = 5;
+
+/// The least number of round trips that sending so many messages took, over a few tries; one try
+/// that stays within `wanted` is enough.
+async fn least(without: &[&str], messages: usize, wanted: usize) -> usize {
+    let mut least = usize::MAX;
+    for _ in 0..TRIES_MAX {
+        let mut stage = Stage::set(without).await;
+        stage.send(messages).await;
+        least = least.min(stage.round_trips());
+        stage.strike().await;
+        if least <= wanted {
+            break;
+        }
+    }
+    least
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_message_costs_eight_with_chunking() {
-    let mut stage = Stage::set(&[]).await;
-    stage.send(1).await;
-    assert_eq!(stage.round_trips(), 8, "{:?}", stage.proxy.flights(0));
-    stage.strike().await;
+    assert_eq!(least(&[], 1, 8).await, 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_message_costs_nine_without_chunking() {
-    let mut stage = Stage::set(&["CHUNKING", "BINARYMIME"]).await;
-    stage.send(1).await;
-    assert_eq!(stage.round_trips(), 9, "{:?}", stage.proxy.flights(0));
-    stage.strike().await;
+    assert_eq!(least(&["CHUNKING", "BINARYMIME"], 1, 9).await, 9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_messages_cost_eight_and_a_tenth_of_their_number() {
     const MESSAGES: usize = 100;
-    let mut stage = Stage::set(&[]).await;
-    stage.send(MESSAGES).await;
-    let counted = stage.round_trips();
-    assert!(
-        counted <= 8 + MESSAGES / 10,
-        "{counted}: {:?}",
-        stage.proxy.flights(0)
-    );
-    stage.strike().await;
+    let counted = least(&[], MESSAGES, 8 + MESSAGES / 10).await;
+    assert!(counted <= 8 + MESSAGES / 10, "{counted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quit_is_not_waited_for() {
-    let mut stage = Stage::set(&[]).await;
-    stage.send(1).await;
-    let Stage {
-        sandbox,
-        proxy,
-        session,
-        ..
-    } = stage;
-    session.quit().await;
-    assert_eq!(proxy.round_trips(0), 8, "{:?}", proxy.flights(0));
-    sandbox.stop().await;
+    let mut waited = Vec::new();
+    for _ in 0..TRIES_MAX {
+        let mut stage = Stage::set(&[]).await;
+        stage.send(1).await;
+        let before = stage.round_trips();
+        let Stage {
+            sandbox,
+            proxy,
+            session,
+            ..
+        } = stage;
+        session.quit().await;
+        let after = proxy.round_trips(0);
+        sandbox.stop().await;
+        if after == before {
+            return;
+        }
+        waited.push((before, after));
+    }
+    panic!("an answer to QUIT was waited for: {waited:?}");
 }
