@@ -120,6 +120,18 @@ pub enum Effect {
     /// SMTP at `end`, and HTTP: what was asked is done, then the connection is closed without the
     /// answer.
     AcceptThenClose,
+    /// HTTP: what was asked is done, then this is answered: an error that follows an accepted
+    /// write.
+    AcceptThenAnswer {
+        /// The HTTP status.
+        status: u16,
+        /// Header fields.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// The body, as it is.
+        #[serde(default)]
+        body: String,
+    },
 }
 
 fn bad_request() -> u16 {
@@ -186,7 +198,12 @@ impl Fault {
         let smtp = self.at.is_smtp();
         match &self.effect {
             Effect::Reply { .. } if !smtp => Some("this effect needs an SMTP step".into()),
-            Effect::Answer { .. } | Effect::Aadsts { .. } | Effect::Throttle { .. } if smtp => {
+            Effect::Answer { .. }
+            | Effect::Aadsts { .. }
+            | Effect::Throttle { .. }
+            | Effect::AcceptThenAnswer { .. }
+                if smtp =>
+            {
                 Some("this effect needs an HTTP step".into())
             }
             Effect::AcceptThenClose if smtp && self.at != Step::End => {
@@ -198,7 +215,9 @@ impl Fault {
             Effect::Reply { text, .. } if text.contains('\r') => {
                 Some("a reply's text must not contain a carriage return".into())
             }
-            Effect::Answer { status, .. } | Effect::Aadsts { status, .. }
+            Effect::Answer { status, .. }
+            | Effect::Aadsts { status, .. }
+            | Effect::AcceptThenAnswer { status, .. }
                 if !(200..=599).contains(status) =>
             {
                 Some(format!("{status} is no final HTTP status"))

@@ -1,5 +1,6 @@
 //! The HTTPS side: accepts connections, lets faults strike, writes the journal, asks the routers.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -161,9 +162,7 @@ impl Visit {
                 .faults
                 .strike(step, || whom(channel, &parts, &body), &self.world.chance);
         let struck = fault.as_ref().map(|fault| fault.id);
-        let closes = fault
-            .as_ref()
-            .is_some_and(|fault| fault.effect == Effect::AcceptThenClose);
+        let after = fault.as_ref().map(|fault| fault.effect.clone());
 
         let answer = match fault {
             Some(fault) => self.strike(fault, channel, &parts.headers).await?,
@@ -191,10 +190,15 @@ impl Visit {
             fault: struck,
         };
         self.world.note(channel, self.connection, asked, outcome);
-        if closes {
-            return Err(io::Error::other("a fault ends the connection"));
+        match after {
+            Some(Effect::AcceptThenClose) => Err(io::Error::other("a fault ends the connection")),
+            Some(Effect::AcceptThenAnswer {
+                status,
+                headers,
+                body,
+            }) => Ok(made(status, headers, body)),
+            _ => Ok(response),
         }
-        Ok(response)
     }
 
     // An error drops the connection; none means that the right answer follows.
@@ -219,8 +223,8 @@ impl Visit {
                 return Err(dropped());
             }
             Effect::Close | Effect::Reply { .. } => return Err(dropped()),
-            // The request is carried out first; `respond` closes the connection.
-            Effect::AcceptThenClose => None,
+            // The request is carried out first; `respond` does the rest.
+            Effect::AcceptThenClose | Effect::AcceptThenAnswer { .. } => None,
             Effect::Garbage => Some(json(
                 StatusCode::OK,
                 r#"{"token_type":"Bearer","expi"#.into(),
@@ -235,7 +239,9 @@ impl Visit {
                     Channel::Graph => {
                         graph::refuse(&self.world, headers, &graph::error::THROTTLED.with(&[]))
                     }
-                    Channel::ExchangeAdmin => exchange_admin::throttled(&self.world, headers),
+                    Channel::ExchangeAdmin => {
+                        exchange_admin::throttled(&self.world, headers, retry_after_s)
+                    }
                     _ => self.aadsts(90055, 429, "temporarily_unavailable", headers),
                 };
                 retry_after(&mut response, retry_after_s);
@@ -257,18 +263,7 @@ impl Visit {
                 status,
                 headers,
                 body,
-            } => {
-                let mut response = Response::new(Body::from(body));
-                *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-                for (name, value) in headers {
-                    if let (Ok(name), Ok(value)) =
-                        (name.parse::<header::HeaderName>(), value.parse())
-                    {
-                        response.headers_mut().insert(name, value);
-                    }
-                }
-                Some(response)
-            }
+            } => Some(made(status, headers, body)),
         })
     }
 
@@ -283,6 +278,18 @@ impl Visit {
             .insert(Remark { code, cause: None });
         response
     }
+}
+
+// The answer a fault asks for.
+fn made(status: u16, headers: BTreeMap<String, String>, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<header::HeaderName>(), value.parse()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// The ids and the time of one error answer; a client's own request id becomes the correlation id.
@@ -392,7 +399,7 @@ fn client_of(headers: &HeaderMap, body: &[u8]) -> Option<String> {
 }
 
 /// Parameters that are shown as they are; any other is shown by its length only.
-const SHOWN: [&str; 11] = [
+const SHOWN: [&str; 17] = [
     "client_id",
     "scope",
     "resource",
@@ -404,6 +411,12 @@ const SHOWN: [&str; 11] = [
     "redirect_uri",
     "$filter",
     "$select",
+    "$top",
+    "$orderby",
+    "$count",
+    "prompt",
+    "response_mode",
+    "code_challenge_method",
 ];
 
 fn octets_of(value: &str) -> String {

@@ -1,4 +1,5 @@
-//! Stands in for Microsoft on loopback: Entra ID and SMTP submission of Exchange Online.
+//! Stands in for Microsoft on loopback: Entra ID with the sign-in of people, Microsoft Graph, the
+//! admin interface and SMTP submission of Exchange Online.
 //!
 //! Decides like the service, written from what is known of it and from nothing else: of the
 //! product it shares the values of an envelope and the framing of SMTP, never what a reply means.

@@ -281,7 +281,7 @@ async fn module_file(
 }
 
 /// The error answer a fault gives.
-pub(crate) fn throttled(world: &World, headers: &HeaderMap) -> Response<Body> {
+pub(crate) fn throttled(world: &World, headers: &HeaderMap, retry_after_s: u32) -> Response<Body> {
     let mut response = response(
         world,
         headers,
@@ -290,5 +290,10 @@ pub(crate) fn throttled(world: &World, headers: &HeaderMap) -> Response<Body> {
     response
         .headers_mut()
         .insert("rate-limit-remaining", HeaderValue::from_static("0"));
+    let wait = jiff::SignedDuration::from_secs(i64::from(retry_after_s));
+    let reset = world.clock.now().checked_add(wait).unwrap_or_default();
+    if let Ok(reset) = HeaderValue::from_str(&reset.to_string()) {
+        response.headers_mut().insert("rate-limit-reset", reset);
+    }
     response
 }

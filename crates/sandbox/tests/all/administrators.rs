@@ -190,5 +190,38 @@ async fn throttling_says_when_to_come_back() {
     );
     assert_eq!(answer.headers["retry-after"], "12");
     assert_eq!(answer.headers["rate-limit-remaining"], "0");
+    let reset: jiff::Timestamp = answer.headers["rate-limit-reset"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(reset > admin.sandbox.now());
+
+    // An error that follows a write that was accepted.
+    let fault = Fault::once(
+        Step::ExchangeAdmin,
+        Effect::AcceptThenAnswer {
+            status: 500,
+            headers: [(
+                "x-exceptiontype".into(),
+                "UnableToWriteToAadException".into(),
+            )]
+            .into(),
+            body: "no JSON".into(),
+        },
+    );
+    admin.sandbox.fault(fault).unwrap();
+    let switch = json!({"SmtpClientAuthenticationDisabled": false});
+    let answer = admin.run("Set-TransportConfig", switch).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        answer.headers["x-exceptiontype"],
+        "UnableToWriteToAadException"
+    );
+    let transport = &admin.sandbox.tenant().exchange.transport;
+    assert!(!transport.smtp_client_authentication_disabled);
+    let journal = admin.sandbox.journal(0);
+    let last = journal.last().unwrap();
+    assert!(last.fault.is_some() && last.answered.contains("Set-TransportConfig"));
     admin.sandbox.stop().await;
 }

@@ -11,6 +11,7 @@ mod directory;
 mod entra;
 mod errors;
 mod files;
+mod grants;
 mod https;
 mod limits;
 mod mail;
