@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, prepare_index};
 use crate::error::SpoolError;
 use crate::limits::CHUNK_OCTETS;
 use crate::open::Options;
@@ -62,10 +62,10 @@ impl Drop for Pin<'_> {
 }
 
 fn copy(shared: &Shared, to: &Options) -> Result<BackupReport, SpoolError> {
-    let disk = to.disk_ref();
+    let medium = to.disk_ref();
     let folder = to.bodies();
     let io = SpoolError::from_disk;
-    disk.make_folder(&folder).map_err(io)?;
+    medium.make_folder(&folder).map_err(io)?;
     let from = Connection::open_with_flags(
         &shared.index,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -77,6 +77,7 @@ fn copy(shared: &Shared, to: &Options) -> Result<BackupReport, SpoolError> {
             "the index's name is not UTF-8",
         ))
     })?;
+    prepare_index(to.index()).map_err(io)?;
     from.execute("VACUUM INTO ?1", [target])?;
     let copied = Connection::open_with_flags(to.index(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut statement = copied.prepare("SELECT name, octets FROM segments WHERE live > 0")?;
@@ -85,14 +86,15 @@ fn copy(shared: &Shared, to: &Options) -> Result<BackupReport, SpoolError> {
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
         let file = shared.disk.open(&shared.folder.join(&name)).map_err(io)?;
-        report.octets += copy_file(&file, &*disk.create(&folder.join(&name)).map_err(io)?)?;
+        report.octets += copy_file(&file, &*medium.create(&folder.join(&name)).map_err(io)?)?;
         report.segments += 1;
     }
     // A backup is no store yet: a sync that fails here spoils the copy only.
-    disk.sync_folder(&folder).map_err(io)?;
-    disk.open(to.index()).and_then(|f| f.sync()).map_err(io)?;
+    medium.sync_folder(&folder).map_err(io)?;
+    medium.open(to.index()).and_then(|f| f.sync()).map_err(io)?;
     let parent = to.index().parent().filter(|p| !p.as_os_str().is_empty());
-    disk.sync_folder(parent.unwrap_or(Path::new(".")))
+    medium
+        .sync_folder(parent.unwrap_or(Path::new(".")))
         .map_err(io)?;
     Ok(report)
 }

@@ -80,23 +80,26 @@ impl std::fmt::Debug for Options {
 
 /// Opens the spool; blocks, up to a few seconds with a long queue.
 pub(crate) fn open(options: &Options, now: Timestamp) -> Result<Opened, OpenError> {
-    let disk = &*options.disk;
+    let medium = &*options.disk;
     let folder = options.bodies();
     let parent = match options.index.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    disk.make_folder(&folder)
+    medium
+        .make_folder(&folder)
         .map_err(trouble(&folder, "create"))?;
     // Two processes that start at once do not recover each other's beginnings.
     let door_path = folder.join(DOOR);
-    let door = disk
+    let door = medium
         .lock(&door_path, true)
         .map_err(trouble(&door_path, "lock"))?;
-    inspect_log(disk, options, &folder)?;
+    inspect_log(medium, options, &folder)?;
     prepare_index(&options.index).map_err(trouble(&options.index, "create"))?;
     let mut index = schema::open_writer(&options.index, options.migrations, now)?;
-    disk.sync_folder(parent).map_err(trouble(parent, "sync"))?;
+    medium
+        .sync_folder(parent)
+        .map_err(trouble(parent, "sync"))?;
     let (complete, findings) =
         check::check_pages(&mut index, Some(Duration::from_millis(START_CHECK_MS)))?;
     if let Some(first) = findings.first() {
@@ -105,7 +108,7 @@ pub(crate) fn open(options: &Options, now: Timestamp) -> Result<Opened, OpenErro
     if !complete {
         tracing::info!("the index is large: its check was not finished at the start");
     }
-    let (seat, seat_lock) = take_seat(disk, &folder)?;
+    let (seat, seat_lock) = take_seat(medium, &folder)?;
     index.execute(
         "INSERT INTO seats (seat, opened_at) VALUES (?1, ?2)",
         (&seat, now.as_millisecond()),

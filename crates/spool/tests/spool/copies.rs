@@ -202,3 +202,29 @@ fn the_folder_of_the_bodies_lies_beside_the_index() {
         Some("/var/lib/sendas/spool.db.bodies")
     );
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_reads_the_spool() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (home, other) = (Home::new(), Home::new());
+    let (spool, _) = filled(&home).await;
+    spool.backup(&other.options()).await.unwrap();
+    let mut folders = vec![
+        home.folder.path().to_owned(),
+        other.folder.path().to_owned(),
+    ];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+            seen += 1;
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(seen > 8);
+}
