@@ -1,7 +1,7 @@
 //! The writer: one thread that makes whatever has queued durable in one go.
 //!
-//! For each batch: append the bodies, begin to sync them, change the index meanwhile, wait for
-//! the sync, commit the index (which syncs its log), answer. A sync that fails ends the store:
+//! For each batch: append the bodies, sync them (a large batch changes the index meanwhile and
+//! waits for the sync), commit the index, which syncs its log, answer. A sync that fails ends the store:
 //! no second call is believed (what it should have written may be gone).
 
 use std::io;
@@ -26,6 +26,10 @@ const GATHER_PAUSE: Duration = Duration::from_micros(30);
 /// The longest it waits in all; it is never more than half of what the last batch took.
 const GATHER_MAX: Duration = Duration::from_millis(5);
 
+/// Jobs from which on the index is changed while another thread syncs the bodies; for fewer the
+/// hand-over takes longer than it saves.
+const OVERLAP_JOBS_MIN: usize = 24;
+
 /// What reaches the writer.
 pub(crate) enum Order {
     Job(Box<dyn Job>),
@@ -37,6 +41,8 @@ pub(crate) struct Writer {
     index: Connection,
     segments: Segments,
     syncer: Syncer,
+    /// Whether the present batch's bodies are with the syncer.
+    syncing: bool,
     wal_pages: Arc<AtomicI32>,
     /// Jobs of the last batch: that many are worth a moment's wait.
     expected: usize,
@@ -78,6 +84,7 @@ impl Writer {
             index,
             segments: Segments::default(),
             syncer: Syncer::start()?,
+            syncing: false,
             wal_pages,
             expected: 0,
             took: Duration::ZERO,
@@ -160,6 +167,12 @@ impl Writer {
                 None
             }
         };
+        if let Err(error) = self.shared.alive() {
+            for job in jobs {
+                job.reply(Err(error.clone()));
+            }
+            return;
+        }
         if jobs.is_empty() {
             return;
         }
@@ -190,8 +203,15 @@ impl Writer {
             return Ok(None);
         }
         let appended = self.segments.append(&self.shared, &bodies)?;
-        if self.syncer.orders.send(Arc::clone(&appended.file)).is_err() {
-            return Err(self.shared.fail(Fault::Writer));
+        if jobs.len() < OVERLAP_JOBS_MIN {
+            let synced = appended.file.sync();
+            synced.map_err(|error| self.shared.sync_failed(&appended.name, error))?;
+            self.syncing = false;
+        } else {
+            if self.syncer.orders.send(Arc::clone(&appended.file)).is_err() {
+                return Err(self.shared.fail(Fault::Writer));
+            }
+            self.syncing = true;
         }
         Ok(Some(appended))
     }
@@ -204,7 +224,7 @@ impl Writer {
     ) -> Result<(), Failure> {
         let changed = self.change(jobs, appended);
         // Whatever the index says, the sync's word is waited for: its failure is the end.
-        if let Some(appended) = appended {
+        if let (Some(appended), true) = (appended, std::mem::take(&mut self.syncing)) {
             match self.syncer.results.recv() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {

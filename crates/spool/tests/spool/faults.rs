@@ -1,7 +1,7 @@
 //! A disk that fails at every call, and power cuts at every call.
 //!
 //! Bodies and locks lie on the simulated disk. The index is SQLite's own files on the real disk:
-//! at the moment of the cut they are copied, and what its log holds beyond the last answer is
+//! at the moment of the cut they are copied, and the log's last commit, unless it was answered, is
 //! cut off or garbled at random, as unsynced octets at a log's end can be. What SQLite itself does
 //! between two of our calls is covered by the kill rounds, see `tests/kill.rs`.
 
@@ -138,22 +138,39 @@ async fn verify(options: &Options, promises: &Promises, what: &str) {
     spool.close().await;
 }
 
+/// Where the last commit of a log begins: all before it was synced before it began.
+fn last_commit(log: &[u8]) -> usize {
+    const HEAD: usize = 32;
+    const FRAME: usize = 24 + 4096;
+    let mut commits = vec![HEAD.min(log.len()); 2];
+    for (n, frame) in log[commits[0]..].chunks_exact(FRAME).enumerate() {
+        if frame[4..8] != [0; 4] {
+            commits.push(HEAD + (n + 1) * FRAME);
+        }
+    }
+    commits[commits.len() - 2]
+}
+
 /// Copies the index; what its log holds beyond the promises is kept, cut or garbled.
 fn copy_index(from: &Path, to: &Path, promises: &Promises, seed: u64) {
     fs::copy(from, to).unwrap();
     let Ok(mut log) = fs::read(log_of(from)) else {
         return;
     };
-    let kept = usize::try_from(promises.log_octets).unwrap().min(log.len());
+    let promised = usize::try_from(promises.log_octets).unwrap();
+    let kept = promised.max(last_commit(&log)).min(log.len());
     let loose = log.len() - kept;
-    let drawn = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 8;
+    let drawn = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 8;
     let part = usize::try_from(drawn).unwrap_or(0) % (loose + 1);
     match seed % 3 {
         0 => {}
         1 => log.truncate(kept + part),
         _ => {
-            for octet in log[kept..].iter_mut().skip(part).step_by(97) {
-                *octet ^= 0x55;
+            // Sectors that did not reach the medium.
+            for (n, sector) in log[kept..].chunks_mut(512).enumerate() {
+                if (drawn.rotate_left(u32::try_from(n % 64).unwrap())) & 1 == 0 {
+                    sector.fill(0);
+                }
             }
         }
     }
