@@ -22,7 +22,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 8] = [
     Program {
         name: "chromium",
         probe: &["--version"],
@@ -44,9 +44,24 @@ const PROGRAMS: [Program; 5] = [
         package: "msmtp",
     },
     Program {
+        name: "mutt",
+        probe: &["-v"],
+        package: "mutt",
+    },
+    Program {
+        name: "php",
+        probe: &["--version"],
+        package: "php-cli",
+    },
+    Program {
         name: "python3",
         probe: &["-c", "import venv, ensurepip"],
         package: "python3-venv",
+    },
+    Program {
+        name: "s-nail",
+        probe: &["--version"],
+        package: "s-nail",
     },
 ];
 
