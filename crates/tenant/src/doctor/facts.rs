@@ -237,6 +237,7 @@ impl Facts {
         match (self.exchange.has_role, self.exchange.has_full_access, roles) {
             (Some(true), _, _) => Method::Rbac,
             (_, Some(true), _) | (_, _, Roles::SendAsApp) => Method::Classic,
+            _ if self.exchange.has_send_as == Some(true) => Method::Classic,
             _ if self.directory.is_permission_requested == Some(true) => Method::Classic,
             _ if self.directory.is_permission_granted == Some(true) => Method::Classic,
             (Some(false), Some(false), Roles::None)

@@ -135,6 +135,11 @@ fn claims(court: &mut Court<'_>) {
             "scp, upn or idtyp",
         ),
     ] {
+        let skew = facts.clock_skew_s.unwrap_or(0).abs();
+        if id == "S-TOKEN-TIME" && is_right == Some(false) && skew > CLOCK_SKEW_S_MAX {
+            clock(court, Certain, "`nbf` and `exp` of the token do not fit it");
+            continue;
+        }
         if is_right == Some(false) {
             court.add_suspect(id, Certain, format!("`{claim}` of the token is wrong"));
         }
