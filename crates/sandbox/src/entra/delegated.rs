@@ -304,7 +304,7 @@ fn claims(
         "oid": signed_in.user,
         "rh": format!("1.{}.", chance.text(36)),
         "scp": scp.join(" "),
-        "sub": chance.text(32),
+        "sub": subject(signed_in.user, wanted.resource_app_id),
         "tid": tenant.id,
         "uti": chance.text(16),
     });
@@ -356,7 +356,7 @@ fn id_claims(
         "oid": signed_in.user,
         "preferred_username": user.map(|user| user.user_principal_name.as_str()),
         "rh": format!("1.{}.", world.chance.text(36)),
-        "sub": world.chance.text(32),
+        "sub": subject(signed_in.user, signed_in.client),
         "tid": tenant.id,
         "uti": world.chance.text(16),
         "ver": "2.0",
@@ -376,6 +376,12 @@ fn id_claims(
         now,
     );
     claims
+}
+
+/// A person's name for one audience: the same every time, another for every other audience.
+fn subject(user: Uuid, audience: Uuid) -> String {
+    let pair = [user.into_bytes(), audience.into_bytes()].concat();
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, &pair))
 }
 
 /// A token of the administrator for a resource, with every scope it offers, as a sign-in with one

@@ -482,8 +482,8 @@ async fn a_second_factor_is_a_second_page_and_people_without_a_role_cannot_conse
 async fn refresh_tokens_last_until_the_password_changes() {
     let mut browser = Browser::start(Preset::Fresh).await;
     let code = browser.code(AZURE_CLI, GRAPH).await;
-    let answer = browser.redeem(AZURE_CLI, &code, &[]).await.json();
-    let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
+    let first = browser.redeem(AZURE_CLI, &code, &[]).await.json();
+    let refresh = first["refresh_token"].as_str().unwrap().to_owned();
     assert!(refresh.contains("CANARY-TOKEN"));
     let with = |client: &'static str, token: &str| {
         [
@@ -505,6 +505,10 @@ async fn refresh_tokens_last_until_the_password_changes() {
     browser.sandbox.advance(Duration::from_hours(24));
     let answer = ask(&browser, AZURE_CLI, &refresh).await;
     assert_eq!(answer.status, StatusCode::OK);
+    let token = |answer: &Value| claims(answer["access_token"].as_str().unwrap()).1;
+    let (old, new) = (token(&first), token(&answer.json()));
+    assert_eq!(old["sub"], new["sub"]);
+    assert_ne!(old["uti"], new["uti"]);
     assert_ne!(answer.json()["refresh_token"], refresh);
     refused(
         &ask(&browser, GRAPH_TOOLS, &refresh).await,
