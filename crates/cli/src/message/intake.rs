@@ -12,7 +12,7 @@ use sendas_submit::{Message, MessageWriter};
 use super::MessageError;
 
 /// Octets read at once.
-const PIECE_OCTETS: usize = 64 * 1024;
+const PIECE_OCTETS: usize = 32 * 1024;
 
 /// A message of which the header has been read.
 #[derive(Debug)]

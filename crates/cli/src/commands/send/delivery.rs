@@ -46,8 +46,23 @@ pub(crate) async fn deliver(
             (Secret::Given(text), None)
         }
         Token::Fetched(source) => {
-            let (token, opened) = tokio::join!(source.token(), connector.open());
-            let token = token.map_err(|error| Box::new(report::no_token(what.clone(), &error)))?;
+            let unknown = Concerned {
+                identity,
+                mailbox: mailbox.as_str(),
+                from: None,
+                claims: None,
+            };
+            // Whichever fails first ends both: nobody waits for a host that a wrong secret
+            // makes useless.
+            let token = async {
+                let failed = |error| Box::new(report::no_token(what.clone(), &error));
+                source.token().await.map_err(failed)
+            };
+            let opened = async {
+                let failed = |error| Box::new(not_opened(what.clone(), &error, &unknown));
+                connector.open().await.map_err(failed)
+            };
+            let (token, opened) = tokio::try_join!(token, opened)?;
             judge(&what, identity, token.expose())?;
             (Secret::Fetched(token), Some(opened))
         }
@@ -63,9 +78,8 @@ pub(crate) async fn deliver(
     let failed = |error: SubmitError| Box::new(not_opened(what.clone(), &error, &concerned));
     let opened: Opened = match opened {
         Some(opened) => opened,
-        None => connector.open().await,
-    }
-    .map_err(failed)?;
+        None => connector.open().await.map_err(failed)?,
+    };
     let mut session = opened
         .authenticate(mailbox, text.expose())
         .await
