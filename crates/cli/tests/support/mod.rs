@@ -60,6 +60,16 @@ pub(crate) fn tidy(text: &str, home: &Home, sandbox: Option<&Running>) -> String
     if let Some(sandbox) = sandbox {
         text = text.replace(sandbox.folder().to_str().unwrap(), "SANDBOX");
         let details = sandbox.details();
+        text = text.replace(&details.tenant.id.to_string(), "[tenant]");
+        if let Some(client) = &details.client {
+            for (id, word) in [
+                (client.id, "[client]"),
+                (client.service_principal_id, "[principal]"),
+                (client.application_object_id, "[registration]"),
+            ] {
+                text = text.replace(&id.to_string(), word);
+            }
+        }
         for (place, word) in [
             (&details.authority, "[authority]"),
             (&details.graph, "[graph]"),

@@ -6,8 +6,8 @@
 //! - `patch`: a JSON merge patch of the tenant; `fault`: a fault that waits, in JSON.
 //!
 //! `$ sendas …` starts a command, variables of its environment behind it; sections `--- stdin`,
-//! `--- file NAME`, `--- stdout`, `--- stderr` and `--- exit N` follow. Words in capitals stand
-//! for what a sandbox has: `SANDBOX` its folder, `ENTRA` its Entra ID, `CLIENT` the client id, `PRINCIPAL` and
+//! `--- file NAME`, `--- token NAME` (its claims), `--- stdout`, `--- stderr` and `--- exit N` follow. Words in capitals stand
+//! for what a sandbox has: `SANDBOX` its folder, `ENTRA` its Entra ID, `TENANT` and `CLIENT` their ids, `PRINCIPAL` and
 //! `REGISTRATION` the two object ids, `SECRET` and `CONSENT` the keys of the secret and of the
 //! consent, `EXCHANGE` the object id of Exchange's own principal.
 
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use sendas_sandbox::{Options, Preset, Running, Sandbox};
 
@@ -112,6 +114,10 @@ async fn replay(text: &str) -> Replayed {
         for (name, text) in &step.sections {
             if let Some(file) = name.strip_prefix("file ") {
                 home.write(file, &fill(text, sandbox.as_ref()));
+                _ = write!(out, "--- {name}\n{text}");
+            }
+            if let Some(file) = name.strip_prefix("token ") {
+                home.write(file, &token(&fill(text, sandbox.as_ref())));
                 _ = write!(out, "--- {name}\n{text}");
             }
         }
@@ -223,6 +229,18 @@ async fn start(kind: &str) -> Running {
     .unwrap()
 }
 
+/// A token that says what a JSON object says, and that nobody has signed.
+fn token(claims: &str) -> String {
+    let claims: serde_json::Value = serde_json::from_str(claims).expect("claims are JSON");
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    format!(
+        "{}.{}.{}\n",
+        part(r#"{"alg":"RS256","typ":"JWT"}"#),
+        part(&claims.to_string()),
+        part("signed")
+    )
+}
+
 /// Puts in what the words in capitals stand for.
 fn fill(text: &str, sandbox: Option<&Running>) -> String {
     let Some(sandbox) = sandbox else {
@@ -235,6 +253,7 @@ fn fill(text: &str, sandbox: Option<&Running>) -> String {
         let registration = client.application_object_id;
         let secret = tenant.applications[&registration].secrets.keys().next();
         for (word, id) in [
+            ("TENANT", Some(details.tenant.id)),
             ("CLIENT", Some(client.id)),
             ("PRINCIPAL", Some(client.service_principal_id)),
             ("REGISTRATION", Some(registration)),
