@@ -205,7 +205,10 @@ async fn mutt() {
     let (from, to, message) = spooled(&home).await;
     assert_eq!(from, "a@contoso.com");
     assert_eq!(to, "x@example.com h@example.com");
-    assert!(message.contains("\r\nFrom: Tester <a@contoso.com>\r\n"), "{message}");
+    assert!(
+        message.contains("\r\nFrom: Tester <a@contoso.com>\r\n"),
+        "{message}"
+    );
     assert!(
         message.ends_with("\r\n\r\nfirst\r\n.\r\n..x\r\nFrom here\r\nä € 漢\r\n\r\nlast\r\n"),
         "{message}"

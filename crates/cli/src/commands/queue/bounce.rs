@@ -1,7 +1,7 @@
 //! `queue bounce`: gives messages up, and tells their senders in the same commit.
 
 use jiff::Timestamp;
-use sendas_envelope::{Class, Mailbox, Status};
+use sendas_envelope::{Class, Status};
 use sendas_spool::{Claim, MessageId, Outcome as Fate, Settlement, Spool, SpoolError, State};
 
 use super::change::{self, Deed};
@@ -111,10 +111,12 @@ async fn notice(
         Err(SpoolError::BodyGone(_) | SpoolError::Damaged { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    let mailbox: &Mailbox = &claim.mailbox;
+    let Some(to) = notice::addressee(claim) else {
+        return Ok(None);
+    };
     Ok(notice::failure(
         claim,
-        mailbox,
+        to,
         show::header_of(&header),
         text,
         STATUS,

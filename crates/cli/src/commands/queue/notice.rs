@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use sendas_envelope::{Body, Envelope, Mailbox, Notify, Recipient, ReversePath, Status};
+use sendas_envelope::{Address, Body, Envelope, Notify, Recipient, ReversePath, Status};
 use sendas_spool::{Claim, Origin, Submission};
+use serde::Deserialize;
 
 use crate::clock;
 
@@ -14,17 +15,42 @@ pub(super) struct Notice {
     pub(super) octets: Vec<u8>,
 }
 
-/// The notice for a claim's recipients that failed; none for a message that has no sender to be
-/// told, and none for recipients whose sender asked for none (RFC 3461 §4.1).
+/// What the relay keeps with a message, as far as it says who is told. Version 1.
+#[derive(Deserialize)]
+struct Memo {
+    v: u8,
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    rewritten: bool,
+}
+
+/// Who is told about a message: the client's owner where it has one, else the sender. Nobody for
+/// a notice, and nobody for a sender that the relay put in place of another: its mailbox may be
+/// a stranger's.
+pub(super) fn addressee(claim: &Claim) -> Option<Address> {
+    let sender = claim.envelope.reverse_path.address()?;
+    let memo = serde_json::from_str::<Memo>(&claim.memo)
+        .ok()
+        .filter(|memo| memo.v == 1);
+    match memo {
+        Some(memo) if !memo.owner.is_empty() => memo.owner.parse().ok(),
+        Some(memo) if memo.rewritten => None,
+        _ => Some(sender.clone()),
+    }
+}
+
+/// The notice for a claim's recipients that failed; none for those whose sender asked for none
+/// (RFC 3461 §4.1).
 pub(super) fn failure(
     claim: &Claim,
-    mailbox: &Mailbox,
+    sender: Address,
     header: &[u8],
     text: &str,
     status: Status,
     now: Timestamp,
 ) -> Option<Notice> {
-    let sender = claim.envelope.reverse_path.address()?.clone();
+    let mailbox = &claim.mailbox;
     let failed: Vec<&Recipient> = claim
         .envelope
         .recipients()
@@ -89,7 +115,7 @@ pub(super) fn failure(
         let is_wide = recipient
             .path
             .address()
-            .is_some_and(sendas_envelope::Address::needs_smtputf8);
+            .is_some_and(Address::needs_smtputf8);
         _ = write!(
             out,
             "Final-Recipient: {}; {}\r\n\

@@ -419,7 +419,7 @@ async fn the_notice_of_a_bounce_has_its_three_parts() {
     let status = Status::new(sendas_envelope::Class::Permanent, 0, 0);
     let notice = super::notice::failure(
         &claim,
-        &claim.mailbox,
+        super::notice::addressee(&claim).unwrap(),
         b"Subject: Scan\r\n",
         "Given up",
         status,
@@ -479,4 +479,26 @@ Subject: Scan
         notice.submission.envelope.recipients()[0].path.as_str(),
         "printer@contoso.com"
     );
+}
+
+#[tokio::test]
+async fn a_bounce_goes_to_nobody_else() {
+    let stage = Stage::new();
+    let id = stage.accept(&["a@example.com"]).await;
+    let mut claim = stage.spool.claim_id(id, true, LEASE, at(1)).await.unwrap();
+    for (memo, expected) in [
+        ("", Some("printer@contoso.com")),
+        (
+            "{\"v\":1,\"owner\":\"it@contoso.com\",\"rewritten\":true}",
+            Some("it@contoso.com"),
+        ),
+        ("{\"v\":1,\"rewritten\":true}", None),
+        ("{\"v\":1,\"told\":[0]}", Some("printer@contoso.com")),
+    ] {
+        memo.clone_into(&mut claim.memo);
+        let told = super::notice::addressee(&claim).map(|to| to.to_string());
+        assert_eq!(told.as_deref(), expected, "{memo}");
+    }
+    claim.envelope.reverse_path = sendas_envelope::ReversePath::Null;
+    assert_eq!(super::notice::addressee(&claim), None);
 }
