@@ -35,8 +35,49 @@ pub(crate) fn build(
         "nbf": now - ASSERTION_EARLY_S,
         "exp": now + ASSERTION_LIFE_S,
     });
+    sign(certificate, &header, &payload)
+}
+
+/// The directory as the audience of a proof of possession (addKey page).
+const DIRECTORY: &str = "00000002-0000-0000-c000-000000000000";
+
+/// Seconds between `nbf` and `exp` of a proof; the directory takes exactly this (reported by users).
+const PROOF_LIFE_S: i64 = 600;
+
+impl Certificate {
+    /// The proof with which an application rolls its own keys (`addKey`, `removeKey` of Graph):
+    /// signed by a key that is registered and valid. `issuer` is the client id.
+    ///
+    /// # Errors
+    /// [`CredentialError::NotSigned`].
+    pub fn proof_of_possession(
+        &self,
+        issuer: &ClientId,
+        now: Timestamp,
+    ) -> Result<Zeroizing<String>, CredentialError> {
+        let now = now.as_second();
+        let header = json!({
+            "alg": "PS256",
+            "typ": "JWT",
+            "x5t#S256": self.thumbprint_s256(),
+        });
+        let payload = json!({
+            "aud": DIRECTORY,
+            "iss": issuer.as_str(),
+            "nbf": now,
+            "exp": now + PROOF_LIFE_S,
+        });
+        sign(self, &header, &payload)
+    }
+}
+
+fn sign(
+    certificate: &Certificate,
+    header: &serde_json::Value,
+    payload: &serde_json::Value,
+) -> Result<Zeroizing<String>, CredentialError> {
     let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&payload));
+    let signed = format!("{}.{}", part(header), part(payload));
     let signature = certificate.sign_ps256(signed.as_bytes())?;
     Ok(Zeroizing::new(format!(
         "{signed}.{}",

@@ -84,11 +84,18 @@ pub fn key_entry(der: &[u8], name: &str) -> Value {
 
 /// The SHA-1 thumbprint in upper-case hex, by which portal and Graph name a certificate.
 pub fn thumbprint(der: &[u8]) -> String {
-    digest(&SHA1_FOR_LEGACY_USE_ONLY, der)
-        .as_ref()
-        .iter()
-        .map(|octet| format!("{octet:02X}"))
-        .collect()
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, der).as_ref())
+}
+
+/// Octets in upper-case hex.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    let mut hex = String::with_capacity(octets.len() * 2);
+    for octet in octets {
+        for half in [octet >> 4, octet & 0xf] {
+            hex.push(char::from(b"0123456789ABCDEF"[usize::from(half)]));
+        }
+    }
+    hex
 }
 
 /// Shows the thumbprint only.

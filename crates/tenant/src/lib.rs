@@ -1,4 +1,13 @@
 //! Sets up a tenant for sending: plan, apply, verify, undo.
+//!
+//! A [`Wish`] says what an administrator wants; [`Setup`] reads the tenant through Microsoft Graph
+//! and the Exchange admin interface, [`Plan`] compares the two (pure), and `apply` takes the steps,
+//! each recorded in a [`StateFile`] before its request is sent. [`Verification`] proves the result
+//! through a trait that the sending program implements, `undo` takes it back. [`SignIn`] gets the
+//! administrator's tokens; they stay in memory.
+//!
+//! Time, waiting, transport and the store of secrets are handed in. Must not know: the spool, the
+//! relay, SMTP.
 
 pub mod admin;
 mod apply;

@@ -398,6 +398,9 @@ impl StateFile {
     ///
     /// # Errors
     /// [`StateError::NotWritten`].
+    ///
+    /// # Panics
+    /// Never: a state is plain data.
     pub fn save(&self, state: &State) -> Result<(), StateError> {
         let octets = serde_json::to_vec_pretty(state).expect("a state is plain data");
         write_private(&self.path, &octets).map_err(|source| StateError::NotWritten {

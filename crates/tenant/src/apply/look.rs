@@ -60,12 +60,9 @@ impl Setup {
             return Ok(frame);
         }
         let organization = self.graph.organization().await?;
-        let domains: Vec<String> = self
-            .graph
-            .domains()
-            .await?
-            .into_iter()
-            .filter(|domain| domain.is_verified)
+        let domains: Vec<String> = organization
+            .verified_domains
+            .iter()
             .map(|domain| domain.name.to_lowercase())
             .collect();
         if let Some(wanted) = &self.tenant {

@@ -112,12 +112,12 @@ impl Setup {
         cloud: &Cloud,
         tenant: Option<Tenant>,
         tokens: &AdminTokens,
-        transport: Arc<dyn Transport>,
+        transport: &Arc<dyn Transport>,
         timer: Arc<dyn Timer>,
         store: Arc<dyn SecretStore>,
     ) -> Self {
         let wire = |token: &crate::admin::AdminToken| Wire {
-            transport: Arc::clone(&transport),
+            transport: Arc::clone(transport),
             timer: Arc::clone(&timer),
             token: token.clone(),
         };

@@ -231,15 +231,12 @@ impl Back<'_> {
                 self.setup.store.remove(place)?;
             }
             (Thing::Principal, Some(known)) => {
-                let id = match &known.principal_id {
-                    Some(id) => Some(id.clone()),
-                    None => {
-                        let window = self.setup.window_since(record.begun);
-                        self.setup
-                            .await_principal(&known.client_id, window)
-                            .await?
-                            .map(|found| found.id)
-                    }
+                let id = if let Some(id) = &known.principal_id {
+                    Some(id.clone())
+                } else {
+                    let window = self.setup.window_since(record.begun);
+                    let found = self.setup.await_principal(&known.client_id, window).await?;
+                    found.map(|found| found.id)
                 };
                 if let Some(id) = id {
                     graph.delete_service_principal(&id).await?;

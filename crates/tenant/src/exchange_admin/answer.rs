@@ -95,9 +95,8 @@ fn split(detail: &str) -> (&str, &str) {
     let mut parts = detail.splitn(3, '|');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(_), Some(exception), Some(words)) => (exception, words),
-        (Some(_), Some(words), None) => ("", words),
-        (Some(words), _, _) => ("", words),
-        (None, _, _) => ("", ""),
+        (Some(_), Some(words), None) | (Some(words), None, _) => ("", words),
+        _ => ("", ""),
     }
 }
 

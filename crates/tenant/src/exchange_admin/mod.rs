@@ -142,7 +142,6 @@ impl ExchangeAdmin {
     pub async fn is_submission_off(&self) -> Result<bool, CallError> {
         let rows = self.run(&Cmdlet::new("Get-TransportConfig")).await?;
         objects::switch(&rows)
-            .flatten()
             .ok_or_else(|| answer::not_understood("Get-TransportConfig", "the switch is missing"))
     }
 

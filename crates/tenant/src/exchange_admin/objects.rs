@@ -121,11 +121,11 @@ pub(super) fn principals(rows: &[Value]) -> Vec<ExchangePrincipal> {
         .collect()
 }
 
-/// The switch of the only row; none when there is no such member.
-pub(super) fn switch(rows: &[Value]) -> Option<Option<bool>> {
+/// The switch of the only row.
+pub(super) fn switch(rows: &[Value]) -> Option<bool> {
     rows.first()?
         .get("SmtpClientAuthenticationDisabled")
-        .map(truth)
+        .and_then(truth)
 }
 
 pub(super) fn dehydrated(rows: &[Value]) -> bool {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 pub use self::objects::{
     AppRole, AppRoleAssignment, Application, Domain, FederatedCredential, KeyCredential, NewSecret,
-    Organization, PasswordCredential, ServicePrincipal,
+    Organization, PasswordCredential, ServicePrincipal, VerifiedDomain,
 };
 use crate::limits::PAGES_MAX;
 use crate::trouble::{CallError, Service, Trouble};
@@ -56,7 +56,9 @@ impl Graph {
     /// # Errors
     /// [`CallError`].
     pub async fn organization(&self) -> Result<Organization, CallError> {
-        let list = self.list("/organization?$select=id,displayName").await?;
+        let list = self
+            .list("/organization?$select=id,displayName,verifiedDomains")
+            .await?;
         list.into_iter().next().ok_or_else(|| {
             answer::not_understood("GET /organization", "the list of organisations is empty")
         })

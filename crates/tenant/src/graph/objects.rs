@@ -14,6 +14,16 @@ pub struct Organization {
     /// Its name.
     #[serde(default, deserialize_with = "or_default")]
     pub display_name: String,
+    /// The domains it has proven to own.
+    #[serde(default, deserialize_with = "or_default")]
+    pub verified_domains: Vec<VerifiedDomain>,
+}
+
+/// A domain in the organisation's own list.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct VerifiedDomain {
+    /// The domain name.
+    pub name: String,
 }
 
 /// A domain of the tenant.
@@ -206,7 +216,7 @@ fn thumbprint(identifier: &str) -> String {
             if octets.len() == 40 && octets.is_ascii() {
                 String::from_utf8_lossy(&octets).to_ascii_uppercase()
             } else {
-                octets.iter().map(|octet| format!("{octet:02X}")).collect()
+                crate::key::hex(&octets)
             }
         },
     )

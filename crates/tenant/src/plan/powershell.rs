@@ -1,7 +1,7 @@
 //! A plan as a PowerShell script, for an Exchange administrator who is another person.
 //!
 //! The script holds the cmdlets of the plan and no others, and needs the module
-//! ExchangeOnlineManagement alone. What belongs to Entra stands in it as comments. Ids that do not
+//! `ExchangeOnlineManagement` alone. What belongs to Entra stands in it as comments. Ids that do not
 //! exist yet are parameters of the script.
 
 use std::fmt::Write as _;

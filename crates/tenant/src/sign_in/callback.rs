@@ -29,9 +29,8 @@ pub(super) fn read(head: &[u8], hosts: &[String], state: &str) -> Callback {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("host").then(|| value.trim())
     });
-    let host = match (named.next(), named.next()) {
-        (Some(host), None) => host,
-        _ => return Callback::Stranger,
+    let (Some(host), None) = (named.next(), named.next()) else {
+        return Callback::Stranger;
     };
     if !hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
         return Callback::Stranger;

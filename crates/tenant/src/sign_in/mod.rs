@@ -68,7 +68,8 @@ pub struct DeviceCode {
     pub user_code: String,
     /// Where.
     pub verification_uri: String,
-    device_code: Zeroized,
+    #[serde(rename = "device_code")]
+    ticket: Zeroized,
     #[serde(default = "fifteen_minutes")]
     expires_in: u64,
     #[serde(default = "five_seconds")]
@@ -167,7 +168,7 @@ impl SignIn {
         let ties = Ties::from_chance(&chance);
         let listener = Listener::open().await.map_err(SignInError::Listen)?;
         // Entra lets a public client come back to any port of this registered address.
-        let redirect = format!("http://localhost:{}/", listener.port());
+        let redirect = format!("http://localhost:{}", listener.port());
         let (client_id, scope) = (self.client_of(service), self.scope(service));
         let query = form(&[
             ("client_id", &client_id),
@@ -260,7 +261,7 @@ impl SignIn {
             let body = form(&[
                 ("client_id", &client_id),
                 ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-                ("device_code", &code.device_code.0),
+                ("device_code", &code.ticket.0),
             ]);
             let answer = self.post("token", &body).await?;
             match self.token(service, &answer) {
@@ -288,12 +289,12 @@ impl SignIn {
 
     /// No more than the set-up needs.
     fn scope(&self, service: Service) -> String {
-        let graph = self.cloud.graph();
         match (service, self.method) {
             (Service::Exchange, _) => format!("{}/.default", self.cloud.resource()),
-            (Service::Graph, Method::Rbac) => format!("{graph}/Application.ReadWrite.All"),
+            // A scope without a resource is Graph's, in every cloud.
+            (Service::Graph, Method::Rbac) => "User.Read Application.ReadWrite.All".into(),
             (Service::Graph, Method::Classic) => {
-                format!("{graph}/Application.ReadWrite.All {graph}/AppRoleAssignment.ReadWrite.All")
+                "User.Read Application.ReadWrite.All AppRoleAssignment.ReadWrite.All".into()
             }
         }
     }

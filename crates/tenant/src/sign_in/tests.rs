@@ -83,10 +83,7 @@ async fn the_browser_brings_a_code_that_buys_a_token() {
     assert_eq!(parameter(&url, "code_challenge_method"), "S256");
     assert_eq!(parameter(&url, "response_type"), "code");
     let scope = parameter(&url, "scope");
-    assert_eq!(
-        scope,
-        "https://graph.microsoft.com/Application.ReadWrite.All"
-    );
+    assert_eq!(scope, "User.Read Application.ReadWrite.All");
     let redirect = parameter(&url, "redirect_uri");
     let port: u16 = redirect
         .trim_end_matches('/')

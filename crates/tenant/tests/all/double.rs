@@ -143,7 +143,7 @@ fn missing(what: &str) -> Answer {
 }
 
 fn rows(rows: Vec<Value>) -> Answer {
-    (200, json!({ "value": rows }))
+    (200, json!({ "value": Value::Array(rows) }))
 }
 
 fn unescape(text: &str) -> String {
@@ -202,9 +202,9 @@ impl Inner {
     fn graph(&mut self, method: &Method, parts: &[&str], query: &str, body: &Value) -> Answer {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         match (method.as_str(), parts) {
-            ("GET", ["organization"]) => {
-                rows(vec![json!({ "id": "t0", "displayName": "Contoso" })])
-            }
+            ("GET", ["organization"]) => rows(vec![
+                json!({ "id": "t0", "displayName": "Contoso", "verifiedDomains": [{ "name": "contoso.com" }] }),
+            ]),
             ("GET", ["domains"]) => rows(vec![json!({ "id": "contoso.com", "isVerified": true })]),
             ("GET", ["applications" | "servicePrincipals"]) => {
                 let kind = if parts[0] == "applications" {

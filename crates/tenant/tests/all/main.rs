@@ -9,4 +9,6 @@ mod double;
 mod interrupted;
 mod memory;
 mod sandbox;
+mod script;
+mod sign_in;
 mod stage;

@@ -26,7 +26,7 @@ impl Timer for Advance {
     }
 }
 
-async fn start(preset: Preset) -> Arc<Running> {
+pub(crate) async fn start(preset: Preset) -> Arc<Running> {
     let options = Options {
         tenant: preset,
         seed: Some(7),
@@ -35,7 +35,7 @@ async fn start(preset: Preset) -> Arc<Running> {
     Arc::new(Sandbox::start(options).await.unwrap())
 }
 
-fn stage(sandbox: &Arc<Running>) -> Stage {
+pub(crate) fn stage(sandbox: &Arc<Running>) -> Stage {
     let cloud = Cloud::from_file(sandbox.folder().join("cloud.toml")).unwrap();
     let http = HttpClient::new(cloud.tls_policy().unwrap(), Proxy::none());
     let (graph, exchange) = sandbox.admin_tokens();
@@ -50,11 +50,11 @@ fn stage(sandbox: &Arc<Running>) -> Stage {
     }
 }
 
-fn mailboxes(sandbox: &Running) -> Vec<String> {
+pub(crate) fn mailboxes(sandbox: &Running) -> Vec<String> {
     sandbox.details().mailboxes
 }
 
-fn state(sandbox: &Running) -> Value {
+pub(crate) fn state(sandbox: &Running) -> Value {
     serde_json::to_value(&*sandbox.tenant()).unwrap()
 }
 
@@ -95,7 +95,7 @@ fn kept(mut state: Value) -> Value {
 }
 
 /// What a set-up made, without ids and times.
-fn shape(sandbox: &Running) -> Value {
+pub(crate) fn shape(sandbox: &Running) -> Value {
     let state = state(sandbox);
     let count = |value: &Value| value.as_object().map_or(0, serde_json::Map::len);
     let names =
@@ -147,7 +147,7 @@ async fn killed_everywhere(method: Method, credential: CredentialWish) {
     for number in writes {
         for death in [Death::Before(number), Death::After(number)] {
             // Lists show what was deleted for a while.
-            sandbox.advance(Duration::from_secs(300));
+            sandbox.advance(Duration::from_mins(5));
             let stage = stage(&sandbox);
             let (ended, _) = stage.apply(&wish, Some(death)).await;
             assert!(matches!(ended, Ended::Died), "{death:?}");
@@ -252,7 +252,7 @@ async fn throttling_trouble_and_lost_answers_make_nothing_twice() {
                     body: String::new(),
                 },
             ] {
-                sandbox.advance(Duration::from_secs(300));
+                sandbox.advance(Duration::from_mins(5));
                 let at = if graph {
                     Step::Graph
                 } else {
@@ -274,4 +274,55 @@ async fn throttling_trouble_and_lost_answers_make_nothing_twice() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_application_rolls_its_own_key_with_a_proof() {
+    use sendas_entra::{Certificate, ClientId};
+    use sendas_tenant::key::{MadeCertificate, key_entry};
+
+    let sandbox = start(Preset::Fresh).await;
+    let stage = stage(&sandbox);
+    let list = mailboxes(&sandbox);
+    let wish = wish(Method::Rbac, &[&list[0]], CredentialWish::Certificate);
+    let (applied, _) = stage.apply(&wish, None).await;
+    let known = applied.lived().state.application.unwrap();
+    let client_id = ClientId::parse(&known.client_id).unwrap();
+    let counted = crate::stage::Counted::new(Arc::clone(&stage.transport), None);
+    let setup = stage.setup(&counted);
+    let first = stage.keys().join(&stage.kept()[0]);
+    let first = Certificate::from_file(first).unwrap();
+    let proof = |certificate: &Certificate| {
+        certificate
+            .proof_of_possession(&client_id, sandbox.now())
+            .unwrap()
+    };
+    let made = MadeCertificate::make("next", sandbox.now()).unwrap();
+    let second = Certificate::from_pem(made.pem.as_bytes()).unwrap();
+    let entry = key_entry(&made.der, "next");
+    let graph = setup.graph();
+    // A key that is not registered proves nothing.
+    let refused = graph
+        .add_key(&known.object_id, &entry, &proof(&second))
+        .await;
+    assert!(refused.is_err());
+    let added = graph
+        .add_key(&known.object_id, &entry, &proof(&first))
+        .await
+        .unwrap();
+    assert_eq!(added.thumbprint, made.thumbprint);
+    let keys = graph.application(&known.object_id).await.unwrap().unwrap();
+    let old = keys
+        .certificates()
+        .into_iter()
+        .find(|key| key.thumbprint == first.thumbprint())
+        .unwrap();
+    for _ in 0..2 {
+        graph
+            .remove_key(&known.object_id, &old.key_id, &proof(&second))
+            .await
+            .unwrap();
+    }
+    let keys = graph.application(&known.object_id).await.unwrap().unwrap();
+    assert_eq!(keys.certificates().len(), 1);
 }

@@ -135,7 +135,7 @@ impl Stage {
             &self.cloud,
             None,
             &self.tokens,
-            Arc::<Counted>::clone(counted),
+            &(Arc::<Counted>::clone(counted) as Arc<dyn Transport>),
             Arc::clone(&self.timer),
             Arc::new(FileStore::new(self.keys())),
         )
@@ -150,7 +150,9 @@ impl Stage {
             () = counted.died.notified() => Ended::Died,
             done = setup.apply(wish, &file) => Ended::Lived(done),
         };
-        *self.lines.lock().unwrap() = counted.lines.lock().unwrap().clone();
+        let asked = counted.lines.lock().unwrap();
+        self.lines.lock().unwrap().clone_from(&asked);
+        drop(asked);
         (ended, counted.count())
     }
 

@@ -157,7 +157,7 @@ impl<'a> Desk<'a> {
             &self.cloud,
             self.tenant.clone(),
             &tokens,
-            Arc::new(self.http.clone()),
+            &(Arc::new(self.http.clone()) as Arc<dyn sendas_tenant::Transport>),
             Arc::new(SystemTimer),
             Arc::clone(&self.store),
         ))
