@@ -406,7 +406,7 @@ fn rights_beyond_the_wish_are_named_with_their_removal() {
                     "a@contoso.com",
                     "b@contoso.com",
                     "boss@contoso.com",
-                ]))]
+                ]))];
             },
             "scope-wider",
             "Remove-DistributionGroupMember -Identity 'sendas senders' -Member 'boss@contoso.com'",
