@@ -27,6 +27,12 @@ fn the_pages_on_causes() {
 }
 
 #[test]
+fn the_page_on_checks() {
+    let path = checkout().join("docs/reference/checks.md");
+    generated::check(&path, &page::checks());
+}
+
+#[test]
 fn the_summary_names_every_page() {
     let summary = std::fs::read_to_string(checkout().join("docs/SUMMARY.md")).unwrap();
     for id in cause::ids() {

@@ -168,15 +168,21 @@ impl Page {
         };
         _ = writeln!(
             self.out,
-            "{} checks: {} ok, {} problems, {} warnings, {} not seen ({})",
-            examination.rows.len(),
+            "{}: {} ok, {}, {}, {} not seen ({})",
+            counted(examination.rows.len(), "check"),
             count(Status::Ok),
-            count(Status::Problem),
-            count(Status::Warning),
+            counted(count(Status::Problem), "problem"),
+            counted(count(Status::Warning), "warning"),
             count(Status::NotSeen),
             clock::ms(examination.took)
         );
     }
+}
+
+/// A number with its noun.
+fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// The report for programs.

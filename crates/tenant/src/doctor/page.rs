@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use sendas_exchange::{Subjects, catalogue, diagnosis, explain};
 
 use super::cause::{self, Reproduction};
+use super::check::{self, Group};
 
 /// What every page ends with.
 const FOOT: &str = "\n*Made from the tables in `crates/tenant/src/doctor` and `crates/exchange/src`; a test compares them.*\n";
@@ -64,6 +65,71 @@ the sandbox.
     section(&mut out, "Replies that no row knows", rest);
     out.push_str(FOOT);
     out
+}
+
+/// The reference of all checks, in Markdown.
+pub fn checks() -> String {
+    let mut out = format!(
+        "\
+# Checks of the doctor
+
+*Made from the tables in `crates/tenant/src/doctor/checks`; a test compares them.*
+
+`sendas doctor` makes {} checks in {} groups, at once, within ten seconds. It changes nothing and
+sends nothing. A check that could not be made says why, and which other one it waits for.
+`--only` and `--skip` take ids and names of groups; `--explain ID` shows one row.
+",
+        check::checks().count(),
+        Group::ALL.len()
+    );
+    for group in Group::ALL {
+        _ = write!(out, "\n## {}\n", group.name());
+        for check in check::checks().filter(|check| check.group == group) {
+            let after = if check.after.is_empty() {
+                "nothing".to_owned()
+            } else {
+                check.after.join(", ")
+            };
+            _ = write!(
+                out,
+                "\n### {}: {}\n\n- tested: {}\n- why: {}\n- fix: {}\n- needs: {}; waits for: {after}\n",
+                check.id,
+                check.title,
+                check.tests,
+                check.why,
+                code(check.fix),
+                check.needs.name(),
+            );
+        }
+    }
+    out
+}
+
+/// A command in the letters of one, words as they are.
+fn code(fix: &str) -> String {
+    let is_command = [
+        "sendas ",
+        "az ",
+        "Set-",
+        "New-",
+        "Add-",
+        "Get-",
+        "Remove-",
+        "chmod ",
+        "getent ",
+        "timedatectl ",
+        "apt-get ",
+        "ss ",
+        "unset ",
+        "ulimit ",
+    ]
+    .iter()
+    .any(|start| fix.starts_with(start));
+    if is_command {
+        format!("`{fix}`")
+    } else {
+        fix.replace('<', "\\<")
+    }
 }
 
 fn section<'a>(out: &mut String, heading: &str, rows: impl Iterator<Item = (&'a str, String)>) {

@@ -38,7 +38,7 @@ checks! { CHECKS, Exchange:
                     Some(left) => warning(format!("not effective yet, for {} at most: {reply}", minutes(left)))
                         .fix("wait, then ask again: sendas doctor"),
                     None => problem(match first {
-                        Some(verdict) => format!("{} ({reply})", verdict.id),
+                        Some(verdict) => format!("{}: {reply}", verdict.id),
                         None => reply.to_string(),
                     }),
                 }
