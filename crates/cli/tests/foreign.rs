@@ -104,12 +104,14 @@ async fn mail_of_php() {
         \"From: a@contoso.com\\r\\nBcc: h@example.com\\r\\nX-Odd:  two\\tspaces\", \
         '-fa@contoso.com') or exit(1);";
     let path = format!("{} -t -i", home.path().join("sendmail").display());
-    foreign(&home, "php")
-        .args(["-n", "-d", &format!("sendmail_path={path}"), "-r", script])
-        .stdin(TEXT)
-        .run()
-        .await
-        .success();
+    drop(
+        foreign(&home, "php")
+            .args(["-n", "-d", &format!("sendmail_path={path}"), "-r", script])
+            .stdin(TEXT)
+            .run()
+            .await
+            .success(),
+    );
     let (from, to, message) = spooled(&home).await;
     assert_eq!(from, "a@contoso.com");
     assert_eq!(to, "x@example.com y@example.com h@example.com");
@@ -124,11 +126,13 @@ async fn mail_of_php_without_a_sender() {
     let home = home();
     let path = format!("{} -t -i", home.path().join("sendmail").display());
     let script = "mail('x@example.com', 's', 'b') or exit(1);";
-    foreign(&home, "php")
-        .args(["-n", "-d", &format!("sendmail_path={path}"), "-r", script])
-        .run()
-        .await
-        .success();
+    drop(
+        foreign(&home, "php")
+            .args(["-n", "-d", &format!("sendmail_path={path}"), "-r", script])
+            .run()
+            .await
+            .success(),
+    );
     let (from, to, message) = spooled(&home).await;
     assert_eq!((&*from, &*to), ("noreply@contoso.com", "x@example.com"));
     assert!(message.contains("<noreply@contoso.com>\r\n"), "{message}");
@@ -138,33 +142,35 @@ async fn mail_of_php_without_a_sender() {
 async fn s_nail() {
     let home = home();
     let mta = format!("mta={}", home.path().join("sendmail").display());
-    foreign(&home, "s-nail")
-        .args([
-            "-n",
-            "-S",
-            "v15-compat",
-            "-S",
-            &mta,
-            "-S",
-            "sendwait",
-            "-S",
-            "ttycharset=utf-8",
-        ])
-        .args([
-            "-r",
-            "a@contoso.com",
-            "-s",
-            "Report",
-            "-c",
-            "y@example.com",
-            "-b",
-            "h@example.com",
-        ])
-        .args(["x@example.com"])
-        .stdin(TEXT)
-        .run()
-        .await
-        .success();
+    drop(
+        foreign(&home, "s-nail")
+            .args([
+                "-n",
+                "-S",
+                "v15-compat",
+                "-S",
+                &mta,
+                "-S",
+                "sendwait",
+                "-S",
+                "ttycharset=utf-8",
+            ])
+            .args([
+                "-r",
+                "a@contoso.com",
+                "-s",
+                "Report",
+                "-c",
+                "y@example.com",
+                "-b",
+                "h@example.com",
+            ])
+            .args(["x@example.com"])
+            .stdin(TEXT)
+            .run()
+            .await
+            .success(),
+    );
     let (from, to, message) = spooled(&home).await;
     assert_eq!(from, "a@contoso.com");
     assert_eq!(to, "x@example.com y@example.com h@example.com");
@@ -186,22 +192,24 @@ async fn mutt() {
             sendmail.display()
         ),
     );
-    foreign(&home, "mutt")
-        .args([
-            "-n",
-            "-F",
-            "muttrc",
-            "-s",
-            "Report",
-            "-b",
-            "h@example.com",
-            "--",
-            "x@example.com",
-        ])
-        .stdin(TEXT)
-        .run()
-        .await
-        .success();
+    drop(
+        foreign(&home, "mutt")
+            .args([
+                "-n",
+                "-F",
+                "muttrc",
+                "-s",
+                "Report",
+                "-b",
+                "h@example.com",
+                "--",
+                "x@example.com",
+            ])
+            .stdin(TEXT)
+            .run()
+            .await
+            .success(),
+    );
     let (from, to, message) = spooled(&home).await;
     assert_eq!(from, "a@contoso.com");
     assert_eq!(to, "x@example.com h@example.com");

@@ -44,12 +44,14 @@ async fn sendas(home: &Home, words: &str) -> Finished {
 }
 
 async fn submit(home: &Home, words: &str, message: &str) {
-    home.sendas(["sendmail"].into_iter().chain(words.split(' ')))
-        .env("SENDAS_CONFIG", home.path().join("sendas.toml"))
-        .stdin(message)
-        .run()
-        .await
-        .success();
+    drop(
+        home.sendas(["sendmail"].into_iter().chain(words.split(' ')))
+            .env("SENDAS_CONFIG", home.path().join("sendas.toml"))
+            .stdin(message)
+            .run()
+            .await
+            .success(),
+    );
 }
 
 /// The members of each line of the list.
@@ -215,20 +217,28 @@ async fn held_released_removed_and_brought_back() {
             .out()
             .contains(first.as_str())
     );
-    sendas(&home, &format!("queue release {first}"))
-        .await
-        .success();
+    drop(
+        sendas(&home, &format!("queue release {first}"))
+            .await
+            .success(),
+    );
     assert_eq!(state(first).await, "waiting");
     // A held one comes back held.
-    sendas(&home, &format!("queue hold {first}"))
-        .await
-        .success();
-    sendas(&home, &format!("queue remove {first}"))
-        .await
-        .success();
-    sendas(&home, &format!("queue release {first}"))
-        .await
-        .success();
+    drop(
+        sendas(&home, &format!("queue hold {first}"))
+            .await
+            .success(),
+    );
+    drop(
+        sendas(&home, &format!("queue remove {first}"))
+            .await
+            .success(),
+    );
+    drop(
+        sendas(&home, &format!("queue release {first}"))
+            .await
+            .success(),
+    );
     assert_eq!(state(first).await, "held");
 
     // Several want a yes, and nobody is there to give it.
@@ -313,9 +323,11 @@ async fn a_bounce_tells_the_sender() {
     let ids = fill(&home).await;
     let asked = sendas(&home, &format!("queue bounce {}", ids[0])).await;
     assert_eq!(asked.status.code(), Some(2), "a bounce cannot be undone");
-    sendas(&home, &format!("queue bounce {} --yes", ids[0]))
-        .await
-        .success();
+    drop(
+        sendas(&home, &format!("queue bounce {} --yes", ids[0]))
+            .await
+            .success(),
+    );
     let settled = listed(&home, &format!(" {}", ids[0])).await;
     assert_eq!(texts(&settled, "/state"), ["settled"]);
     assert_eq!(texts(&settled, "/recipients/0/state"), ["refused"]);
@@ -324,12 +336,16 @@ async fn a_bounce_tells_the_sender() {
     assert_eq!(texts(&notices, "/recipients/0/address"), ["a@contoso.com"]);
     // Nobody is told about a notice, nor when nobody shall be.
     let notice = texts(&notices, "/queue_id")[0];
-    sendas(&home, &format!("queue bounce {notice} --yes"))
-        .await
-        .success();
-    sendas(&home, &format!("queue bounce {} --yes --silent", ids[1]))
-        .await
-        .success();
+    drop(
+        sendas(&home, &format!("queue bounce {notice} --yes"))
+            .await
+            .success(),
+    );
+    drop(
+        sendas(&home, &format!("queue bounce {} --yes --silent", ids[1]))
+            .await
+            .success(),
+    );
     let notices = listed(&home, " --client notice --state waiting,settled").await;
     assert_eq!(texts(&notices, "/state"), ["settled"]);
 }
@@ -345,7 +361,7 @@ async fn exported_messages_arrive_in_another_spool() {
         "{}",
         exported.err()
     );
-    exported.success();
+    drop(exported.success());
     let again = sendas(&old, &format!("queue export --output {}", file.display())).await;
     assert_eq!(again.status.code(), Some(1), "an export never overwrites");
     let imported = sendas(&new, &format!("queue import {}", file.display()))

@@ -142,10 +142,12 @@ async fn other_names_and_modes() {
     let machine = Machine::new();
     let empty = machine.run(&["mailq"], "").await.success();
     assert_eq!(empty.out(), "Mail queue is empty\n");
-    machine
-        .run(&["sendmail", "root"], "hello\n")
-        .await
-        .success();
+    drop(
+        machine
+            .run(&["sendmail", "root"], "hello\n")
+            .await
+            .success(),
+    );
     for line in [&["mailq"][..], &["sendmail", "-bp"], &["mailq", "-v"]] {
         let listed = machine.run(line, "").await.success().out();
         assert!(listed.starts_with("----Queue ID----- "), "{listed}");
@@ -190,14 +192,16 @@ async fn other_names_and_modes() {
         "-OQueueDirectory=trap.d",
         "-oQtrap.d",
     ];
-    machine
-        .program("sendmail")
-        .args(traps)
-        .args(["-f", "-Xtrap.log", "root"])
-        .stdin("x\n")
-        .run()
-        .await
-        .success();
+    drop(
+        machine
+            .program("sendmail")
+            .args(traps)
+            .args(["-f", "-Xtrap.log", "root"])
+            .stdin("x\n")
+            .run()
+            .await
+            .success(),
+    );
     for entry in std::fs::read_dir(machine.home.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(!name.contains("trap"), "{name}");
@@ -305,7 +309,7 @@ fn serve(mut stream: UnixStream, offers: &str, tell: &mpsc::Sender<(String, Vec<
             let reply = match event {
                 Event::Hello { .. } => Reply::new(250, offers),
                 Event::Mail(mail) => {
-                    from = mail.reverse_path.as_str().to_owned();
+                    mail.reverse_path.as_str().clone_into(&mut from);
                     Reply::new(250, "2.1.0 Ok")
                 }
                 Event::Rcpt(rcpt) if rcpt.recipient.path.as_str().starts_with("refused@") => {
@@ -397,10 +401,12 @@ async fn a_socket_that_nobody_listens_on_is_no_obstacle() {
     let machine = Machine::new();
     drop(UnixListener::bind(machine.socket()).unwrap());
     assert!(machine.socket().exists());
-    machine
-        .run(&["sendmail", "-t", "-i"], MESSAGE)
-        .await
-        .success();
+    drop(
+        machine
+            .run(&["sendmail", "-t", "-i"], MESSAGE)
+            .await
+            .success(),
+    );
     assert_eq!(machine.spooled().await.len(), 1);
 }
 

@@ -228,3 +228,28 @@ async fn only_the_owner_reads_the_spool() {
     }
     assert!(seen > 8);
 }
+
+/// A cron job of root may write before the relay does, which has a user of its own.
+#[cfg(unix)]
+#[tokio::test]
+async fn files_belong_to_the_owner_of_the_folder() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    const SOMEBODY: u32 = 12_345;
+    let home = Home::new();
+    let folder = home.folder.path();
+    if std::fs::metadata(folder).unwrap().uid() == 0 {
+        chown(folder, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    }
+    let owner = std::fs::metadata(folder).unwrap().uid();
+    let spool = home.open(0);
+    accept(&spool, &["a@example.com"], b"body", 1).await;
+    let mut seen = 0;
+    for folder in [folder.to_owned(), home.options().bodies()] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().uid(), owner, "{:?}", entry.path());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen} files");
+}
