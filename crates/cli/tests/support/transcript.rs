@@ -159,10 +159,12 @@ async fn replay(text: &str) -> Replayed {
     out.truncate(out.trim_end().len());
     out.push('\n');
     let causes = sandbox.as_ref().map_or_else(Vec::new, |sandbox| {
-        sandbox
+        let causes = sandbox
             .journal(0)
             .into_iter()
-            .filter_map(|entry| entry.cause)
+            .filter_map(|entry| entry.cause);
+        causes
+            .map(|cause| tidy(&cause, &home, Some(sandbox)))
             .collect()
     });
     Replayed {
