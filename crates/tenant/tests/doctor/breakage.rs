@@ -173,7 +173,7 @@ settings! {
         subject(case).mailbox = Some(mailbox("megan@contoso.onmicrosoft.com"));
     };
     Rbac "S-CLOCK" "clock an hour behind": |stage, _| {
-        stage.sandbox.advance(std::time::Duration::from_secs(3600));
+        stage.sandbox.advance(std::time::Duration::from_hours(1));
         let date = jiff::fmt::rfc2822::DateTimePrinter::new()
             .timestamp_to_rfc9110_string(&stage.sandbox.now())
             .unwrap();

@@ -159,7 +159,7 @@ async fn a_young_change_is_a_warning_with_the_time_that_is_left() {
         .unwrap();
     stage.break_it(breakage);
     let mut case = stage.case(true);
-    case.changed = Some(sendas_entra::Timestamp::now() - std::time::Duration::from_secs(600));
+    case.changed = Some(sendas_entra::Timestamp::now() - std::time::Duration::from_mins(10));
     let examination = examine(&case, &Selection::all()).await;
     let first = &examination.verdicts[0];
     assert_eq!(first.id, "S-PROPAGATING");
