@@ -180,7 +180,7 @@ fn unknown(name: &str) -> Box<Failure> {
     let failure = Failure::usage(format!(
         "nothing was looked at: `{name}` is neither a check, a group nor a cause"
     ));
-    let near = sendas_config::suggest::nearest(name, names.into_iter());
+    let near = sendas_config::suggest::nearest(name, names);
     Box::new(match near {
         Some(near) => failure.cause(format!("did you mean `{near}`?"), None),
         None => failure.command("sendas doctor --json | jq .checks[].id"),
