@@ -3,18 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::complaint::Complaint;
-use crate::kind::{Kind, Network as IpNetwork};
+use crate::kind::Kind;
 use crate::mailbox::{MailboxEntry, Pattern};
 use crate::reference::{self, Presence};
-use crate::settings::{
-    Cloud, Credential, Listen, ListenTls, Method, Network, Principal, Relay, RelayClient,
-    RewriteFrom, SecretPlace, Send, Settings, Spool,
-};
+use crate::relay;
+use crate::settings::{Cloud, Credential, Method, Network, Principal, SecretPlace, Send, Settings};
 use crate::tree::{Node, Place, Source, SourceName, Table, Value};
 use crate::units;
 
 /// Why `expect` holds below.
-const CHECKED: &str = "the tree was checked against the table";
+pub(crate) const CHECKED: &str = "the tree was checked against the table";
 
 /// Makes settings of a tree that `check` had nothing against.
 pub(crate) fn settings(
@@ -54,11 +52,14 @@ pub(crate) fn settings(
             message_size_octets_max: units::size(&text(send, "send.message_size_max"))
                 .expect(CHECKED),
         },
-        relay: tree.table("relay").map(|own| relay(own, errors)),
+        relay: tree
+            .table("relay")
+            .map(|own| relay::relay(&reader, own, errors)),
     }
 }
 
-struct Reader<'a> {
+/// Reads values that depend on where they stand.
+pub(crate) struct Reader<'a> {
     sources: &'a [Source],
 }
 
@@ -197,7 +198,7 @@ impl Reader<'_> {
 
     /// A path, seen from the folder of the file it stands in; one from a variable is left as
     /// it is and so means the working folder.
-    fn path(&self, node: &Node) -> PathBuf {
+    pub(crate) fn path(&self, node: &Node) -> PathBuf {
         let Value::Text(path) = &node.value else {
             unreachable!("{CHECKED}")
         };
@@ -205,48 +206,6 @@ impl Reader<'_> {
             SourceName::File(file) => file.parent().unwrap_or(Path::new("")).join(path),
             SourceName::Variable(_) => PathBuf::from(path),
         }
-    }
-}
-
-fn relay(own: &Table, errors: &mut Vec<Complaint>) -> Relay {
-    let listen: Vec<Listen> = if own.get("listen").is_some() {
-        own.list("listen")
-            .iter()
-            .map(|node| listen(table(node)))
-            .collect()
-    } else {
-        let address = "127.0.0.1:2525".parse().expect("a literal address");
-        vec![Listen {
-            address,
-            tls: ListenTls::None,
-        }]
-    };
-    for (at, node) in own.list("listen").iter().enumerate() {
-        if listen[..at]
-            .iter()
-            .any(|earlier| earlier.address == listen[at].address)
-        {
-            errors.push(Complaint::at(
-                &node.place,
-                "two listeners on one address",
-                "the address is taken by an earlier entry",
-            ));
-        }
-    }
-    let clients = own.list("client");
-    duplicates(clients, "relay.client", errors);
-    let spool = text(own, "relay.spool");
-    Relay {
-        spool: match spool.strip_prefix("sqlite://") {
-            Some(path) => Spool::Sqlite(PathBuf::from(path)),
-            None => Spool::Postgres(spool),
-        },
-        listen,
-        admin: text(own, "relay.admin").parse().expect(CHECKED),
-        clients: clients
-            .iter()
-            .map(|node| relay_client(node, errors))
-            .collect(),
     }
 }
 
@@ -265,63 +224,8 @@ fn mailbox_entry(node: &Node) -> MailboxEntry {
     }
 }
 
-fn listen(own: &Table) -> Listen {
-    Listen {
-        address: own.text("address").expect(CHECKED).parse().expect(CHECKED),
-        tls: match own.text("tls") {
-            Some("starttls") => ListenTls::Starttls,
-            Some("implicit") => ListenTls::Implicit,
-            _ => ListenTls::None,
-        },
-    }
-}
-
-fn relay_client(node: &Node, errors: &mut Vec<Complaint>) -> RelayClient {
-    let own = table(node);
-    let networks: Vec<IpNetwork> = own
-        .list("networks")
-        .iter()
-        .map(|node| IpNetwork::parse(element(node)).expect(CHECKED))
-        .collect();
-    for (node, network) in own.list("networks").iter().zip(&networks) {
-        if network.prefix == 0 {
-            errors.push(
-                Complaint::at(
-                    &node.place,
-                    "an open relay",
-                    "anybody who reaches the listener could send through your tenant",
-                )
-                .help("name the networks your printers and programs are in"),
-            );
-        }
-    }
-    for key in ["networks", "senders"] {
-        if let Some(node) = own.get(key).filter(|_| own.list(key).is_empty()) {
-            errors.push(Complaint::at(
-                &node.place,
-                format!("`relay.client.{key}` is empty"),
-                "this client could never submit",
-            ));
-        }
-    }
-    RelayClient {
-        name: own.text("name").expect(CHECKED).to_owned(),
-        networks,
-        senders: own
-            .list("senders")
-            .iter()
-            .map(|node| Pattern::parse(element(node)).expect(CHECKED))
-            .collect(),
-        rewrite_from: match text(own, "relay.client[].rewrite_from").as_str() {
-            "always" => RewriteFrom::Always,
-            "if-not-allowed" => RewriteFrom::IfNotAllowed,
-            _ => RewriteFrom::Never,
-        },
-    }
-}
-
 /// The text of a setting, or its default from the table.
-fn text(own: &Table, path: &str) -> String {
+pub(crate) fn text(own: &Table, path: &str) -> String {
     let name = path.rsplit('.').next().unwrap_or(path);
     if let Some(text) = own.text(name) {
         return text.to_owned();
@@ -332,14 +236,14 @@ fn text(own: &Table, path: &str) -> String {
     }
 }
 
-fn table(node: &Node) -> &Table {
+pub(crate) fn table(node: &Node) -> &Table {
     match &node.value {
         Value::Table(table) => table,
         _ => unreachable!("{CHECKED}"),
     }
 }
 
-fn element(node: &Node) -> &str {
+pub(crate) fn element(node: &Node) -> &str {
     match &node.value {
         Value::Text(text) => text,
         _ => unreachable!("{CHECKED}"),
@@ -353,7 +257,7 @@ fn given_name(own: &Table) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn duplicates(nodes: &[Node], section: &str, errors: &mut Vec<Complaint>) {
+pub(crate) fn duplicates(nodes: &[Node], section: &str, errors: &mut Vec<Complaint>) {
     for (at, node) in nodes.iter().enumerate() {
         let name = given_name(table(node));
         let earlier = nodes[..at]

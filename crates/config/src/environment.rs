@@ -340,7 +340,7 @@ fn shift(node: &mut Node, by: usize) {
                 shift(&mut entry.node, by);
             }
         }
-        Value::Text(_) | Value::Other(_) => {}
+        Value::Text(_) | Value::Number(_) | Value::Other(_) => {}
     }
 }
 

@@ -34,6 +34,10 @@ pub enum Kind {
     Duration,
     /// A whole number with `B`, `KiB`, `MiB` or `GiB`.
     Size,
+    /// A whole number above zero.
+    Count,
+    /// An argon2id hash of a password, in the form of the PHC strings.
+    PasswordHash,
     /// IP address and port.
     SocketAddress,
     /// IP address, or address and prefix length.
@@ -85,6 +89,8 @@ impl std::fmt::Display for Kind {
             Self::EhloName => f.write_str("host name"),
             Self::Duration => f.write_str("duration (`ms`, `s`, `m`, `h`, `d`)"),
             Self::Size => f.write_str("size (`B`, `KiB`, `MiB`, `GiB`)"),
+            Self::Count => f.write_str("whole number"),
+            Self::PasswordHash => f.write_str("argon2id hash"),
             Self::SocketAddress => f.write_str("IP address and port"),
             Self::Network => f.write_str("IP address or network"),
             Self::SpoolUrl => f.write_str("`sqlite://` or `postgres://` address"),
@@ -96,9 +102,16 @@ impl std::fmt::Display for Kind {
 impl Kind {
     /// Checks one value that is not a table; lists are checked element by element by the caller.
     pub(crate) fn check(self, node: &Node) -> Result<(), Wrong> {
+        if let (Self::Count, Value::Number(digits)) = (self, &node.value) {
+            return self.check_text(digits);
+        }
         let Value::Text(text) = &node.value else {
+            let form = match self {
+                Self::Count => "",
+                _ => ", written as text in quotes",
+            };
             return Err(Wrong::new(format!(
-                "expected {self}, written as text in quotes, found {}",
+                "expected {self}{form}, found {}",
                 node.value.name()
             )));
         };
@@ -153,6 +166,14 @@ impl Kind {
             }),
             Self::Duration => units::duration(text).map(drop).map_err(Wrong::new),
             Self::Size => units::size(text).map(drop).map_err(Wrong::new),
+            Self::Count => match text.parse::<u32>() {
+                Ok(1..) => Ok(()),
+                _ => Err(Wrong::new(format!(
+                    "not a whole number from 1 to {}",
+                    u32::MAX
+                ))),
+            },
+            Self::PasswordHash => password_hash(text),
             Self::SocketAddress => text.parse::<SocketAddr>().map(drop).map_err(|_| {
                 Wrong::new(
                     "not an IP address and port; write it like `127.0.0.1:2525` or `[::]:587`",
@@ -280,6 +301,23 @@ fn ehlo_name(text: &str) -> bool {
 fn plain_name(text: &str, besides: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || besides.contains(c))
+}
+
+/// Whether a text has the form of an argon2id PHC string; whether its numbers are usable is
+/// found where it is used.
+fn password_hash(text: &str) -> Result<(), Wrong> {
+    let parts: Vec<&str> = text.split('$').collect();
+    match parts.as_slice() {
+        ["", "argon2id", "v=19", parameters, salt, hash]
+            if parameters.starts_with("m=") && !salt.is_empty() && !hash.is_empty() =>
+        {
+            Ok(())
+        }
+        _ => Err(Wrong {
+            label: "not an argon2id hash".to_owned(),
+            help: Some("a hash looks like `$argon2id$v=19$m=19456,t=2,p=1$…$…`".to_owned()),
+        }),
+    }
 }
 
 fn choice(text: &str, words: &[&str]) -> Result<(), Wrong> {

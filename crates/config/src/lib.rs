@@ -16,6 +16,7 @@ mod mailbox;
 mod mask;
 mod page;
 pub mod reference;
+mod relay;
 mod schema;
 mod settings;
 mod show;
@@ -30,8 +31,8 @@ pub use mailbox::{Coverage, MailboxEntry, Pattern, coverage};
 pub use page::page;
 pub use schema::schema;
 pub use settings::{
-    Cloud, Credential, Listen, ListenTls, Method, Network, Principal, Relay, RelayClient,
-    RewriteFrom, SecretPlace, Send, Settings, Spool,
+    Cloud, Credential, LineEndings, Listen, ListenTls, Login, Method, Network, Principal, Relay,
+    RelayClient, RewriteFrom, SecretPlace, Send, Settings, Spool, Uncertain,
 };
 pub use show::{Origin, Shown};
 pub use units::{duration, size};

@@ -106,6 +106,8 @@ fn value(kind: Kind) -> Value {
         Kind::Duration => pattern("^[0-9]+ *(ms|s|m|h|d)$"),
         Kind::Size => pattern("^[0-9]+ *(B|KiB|MiB|GiB)$"),
         Kind::SocketAddress => pattern("^(\\[[0-9A-Fa-f:.]+\\]|[0-9.]+):[0-9]{1,5}$"),
+        Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::PasswordHash => pattern("^\\$argon2id\\$"),
         Kind::SpoolUrl => pattern("^(sqlite:///|postgres(ql)?://)"),
         Kind::Name | Kind::Tenant | Kind::Path | Kind::EhloName | Kind::Network => {
             json!({ "type": "string", "minLength": 1 })

@@ -119,6 +119,34 @@ pub struct Relay {
     pub spool: Spool,
     /// Where it listens.
     pub listen: Vec<Listen>,
+    /// Its own name; none: the machine's.
+    pub hostname: Option<String>,
+    /// The certificate chain and, unless `key` says otherwise, its key; none: one of its own.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, where it has a file of its own.
+    pub key: Option<PathBuf>,
+    /// Further names and addresses in the relay's own certificate.
+    pub certificate_names: Vec<String>,
+    /// The largest message, in octets.
+    pub message_size_octets_max: u64,
+    /// The most recipients of one message.
+    pub recipients_max: u32,
+    /// Connections at a time.
+    pub connections_max: u32,
+    /// Connections at a time from one address.
+    pub connections_per_address_max: u32,
+    /// Whose connections begin with a PROXY protocol header.
+    pub proxy_networks: Vec<IpNetwork>,
+    /// How long a message is tried.
+    pub retry_for: Duration,
+    /// When a delay is told.
+    pub delay_notice_after: Duration,
+    /// What happens to a message whose end nobody saw.
+    pub uncertain: Uncertain,
+    /// The sender of delivery notices; none: the message's own mailbox.
+    pub postmaster: Option<String>,
+    /// How long settled messages are remembered.
+    pub history: Duration,
     /// Dashboard, API, metrics, health.
     pub admin: SocketAddr,
     /// Who may submit.
@@ -159,12 +187,61 @@ pub enum ListenTls {
 pub struct RelayClient {
     /// Unique name.
     pub name: String,
-    /// Where it may come from.
+    /// Where it may come from; empty: it must log in.
     pub networks: Vec<IpNetwork>,
+    /// How it logs in; none: it must come from its networks.
+    pub login: Option<Login>,
+    /// Whether it may log in without TLS.
+    pub plaintext_auth: bool,
     /// The senders it may use.
     pub senders: Vec<Pattern>,
+    /// The recipients it may write to; empty: everybody.
+    pub recipients: Vec<Pattern>,
     /// Whether its From header is replaced.
     pub rewrite_from: RewriteFrom,
+    /// The largest message in octets; none: the relay's.
+    pub message_size_octets_max: Option<u64>,
+    /// The most recipients of one message; none: the relay's.
+    pub recipients_max: Option<u32>,
+    /// Messages a minute; none: no limit.
+    pub messages_per_minute: Option<u32>,
+    /// Whether lines that end without CRLF are mended.
+    pub line_endings: LineEndings,
+    /// Who is told about its failures.
+    pub owner: Option<String>,
+}
+
+/// What a relay client logs in with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user name.
+    pub user: String,
+    /// The argon2id hash of the password, as a PHC string.
+    pub password_hash: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({})", self.user)
+    }
+}
+
+/// What happens to a line that ends without CRLF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEndings {
+    /// The message is refused.
+    Strict,
+    /// It is mended.
+    Normalize,
+}
+
+/// What happens to a message whose connection broke before the service's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncertain {
+    /// It is sent again and may arrive twice.
+    Resend,
+    /// It waits for a person.
+    Hold,
 }
 
 /// When a From header is replaced.

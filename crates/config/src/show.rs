@@ -155,6 +155,7 @@ fn written(value: &Value) -> String {
                 .collect();
             format!("{{ {} }}", parts.join(", "))
         }
+        Value::Number(digits) => digits.clone(),
         Value::Other(name) => (*name).to_owned(),
     }
 }

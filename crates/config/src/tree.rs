@@ -43,7 +43,9 @@ pub(crate) enum Value {
     Text(String),
     List(Vec<Node>),
     Table(Table),
-    /// A number, truth value or date: no setting is one, so only its name is kept.
+    /// A whole number, as its digits.
+    Number(String),
+    /// A fraction, truth value or date: no setting is one, so only its name is kept.
     Other(&'static str),
 }
 
@@ -66,6 +68,7 @@ impl Value {
             Self::Text(_) => "text",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
+            Self::Number(_) => "a number",
             Self::Other(name) => name,
         }
     }
@@ -81,7 +84,7 @@ impl Table {
 
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match &self.get(key)?.value {
-            Value::Text(text) => Some(text),
+            Value::Text(text) | Value::Number(text) => Some(text),
             _ => None,
         }
     }
@@ -226,7 +229,8 @@ pub(crate) fn node(source: usize, value: &Spanned<DeValue<'_>>) -> Node {
             Value::List(values.iter().map(|value| node(source, value)).collect())
         }
         DeValue::Table(entries) => Value::Table(table(source, entries)),
-        DeValue::Integer(_) | DeValue::Float(_) => Value::Other("a number"),
+        DeValue::Integer(digits) => Value::Number(digits.to_string()),
+        DeValue::Float(_) => Value::Other("a number"),
         DeValue::Boolean(_) => Value::Other("a truth value"),
         DeValue::Datetime(_) => Value::Other("a date"),
     };
