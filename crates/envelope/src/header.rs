@@ -84,6 +84,11 @@ impl<'a> Header<'a> {
         })
     }
 
+    /// The octets that were scanned.
+    pub const fn octets(&self) -> &'a [u8] {
+        self.octets
+    }
+
     /// All fields in order.
     pub fn fields(&self) -> &[Field] {
         &self.fields

@@ -1,0 +1,19 @@
+//! The submission server: takes mail from printers and programs, keeps it, delivers it.
+//!
+//! Owns: who may submit, what a submission's header lacks, when and through which mailbox a
+//! message is tried, and who is told about its fate. Must not know: tenants' set-up, how
+//! messages are stored, what a reply of the service means.
+
+mod context;
+pub mod intake;
+pub mod limits;
+mod listener;
+mod log;
+mod memo;
+pub mod policy;
+mod reception;
+pub mod session;
+
+pub use context::{Counters, Counts};
+pub use listener::{CertificateFiles, Identity, IdentityError, Listener};
+pub use policy::{Policy, PolicyError};

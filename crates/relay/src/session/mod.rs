@@ -1,0 +1,12 @@
+//! One client's session: what is said (pure, [`conversation`]), and the octets (a shell).
+
+mod auth;
+mod body;
+mod conversation;
+mod refuse;
+mod shell;
+#[cfg(test)]
+mod tests;
+
+pub use conversation::{Conversation, Health, Patience, Peer, Step, Submitted};
+pub(crate) use shell::{Ended, Seat, serve};
