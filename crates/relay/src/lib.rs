@@ -5,15 +5,22 @@
 //! messages are stored, what a reply of the service means.
 
 mod context;
+pub mod dsn;
 pub mod intake;
+mod life;
 pub mod limits;
 mod listener;
 mod log;
 mod memo;
 pub mod policy;
 mod reception;
+pub mod schedule;
 pub mod session;
+mod view;
+mod worker;
 
 pub use context::{Counters, Counts};
+pub use life::{Base, Control, Relay, Setup, StartError, listeners};
 pub use listener::{CertificateFiles, Identity, IdentityError, Listener};
-pub use policy::{Policy, PolicyError};
+pub use policy::{Policy, PolicyError, hash_password};
+pub use view::{Lane, Queue, View};

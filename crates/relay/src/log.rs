@@ -3,7 +3,10 @@
 
 use std::net::IpAddr;
 
-use sendas_spool::{MessageId, SpoolError, Submission};
+use jiff::Timestamp;
+use sendas_envelope::{Address, Mailbox};
+use sendas_spool::{Claim, MessageId, Outcome, SpoolError, Submission, Verdict};
+use sendas_submit::Failure;
 
 use crate::session::Ended;
 
@@ -57,4 +60,88 @@ pub(crate) fn accepted(id: MessageId, octets: u64) {
 
 pub(crate) fn not_kept(error: &SpoolError) {
     tracing::error!(error = %error, "a message was not kept");
+}
+
+pub(crate) fn attempted(claim: &Claim, outcome: &Outcome) {
+    let (id, mailbox, attempt) = (claim.id, &claim.mailbox, claim.attempt);
+    match outcome {
+        Outcome::Accepted { reply, .. } => {
+            tracing::info!(queue_id = %id, %mailbox, attempt, upstream_reply = ?reply, "delivered");
+        }
+        Outcome::Deferred {
+            until,
+            reason,
+            reply,
+            ..
+        } => tracing::warn!(
+            queue_id = %id, %mailbox, attempt, %until, reason_id = reason, upstream_reply = ?reply,
+            "deferred"
+        ),
+        Outcome::Refused { reason, reply, .. } => tracing::error!(
+            queue_id = %id, %mailbox, attempt, reason_id = reason, upstream_reply = ?reply,
+            "refused"
+        ),
+        Outcome::Held { reason, reply, .. } => tracing::warn!(
+            queue_id = %id, %mailbox, attempt, reason_id = reason, upstream_reply = ?reply, "held"
+        ),
+        Outcome::Uncertain { reply } => tracing::warn!(
+            queue_id = %id, %mailbox, attempt, upstream_reply = ?reply,
+            "uncertain: the service may have the message"
+        ),
+    }
+}
+
+pub(crate) fn no_session(mailbox: &Mailbox, failure: &Failure, until: Option<Timestamp>) {
+    let reason = failure.explanation.as_ref().map_or("connection", |e| e.id);
+    tracing::warn!(
+        %mailbox, scope = %failure.scope, reason_id = reason, error = ?failure.to_string(),
+        until = until.map(tracing::field::display), "no session"
+    );
+}
+
+pub(crate) fn notified(about: MessageId, id: MessageId, action: &str, to: &Address) {
+    tracing::info!(queue_id = %about, notice_id = %id, action, %to, "notified");
+}
+
+pub(crate) fn nobody_told(about: MessageId, recipients: usize) {
+    tracing::warn!(queue_id = %about, recipients, "nobody is told: a notice, or a sender without an owner");
+}
+
+pub(crate) fn suspect(id: MessageId, verdict: &Verdict) {
+    tracing::warn!(
+        queue_id = %id, ?verdict,
+        "the last attempt ended without a word: the service may have the message"
+    );
+}
+
+pub(crate) fn damaged(id: MessageId, what: &str) {
+    tracing::error!(queue_id = %id, what, "damaged, and set aside for a person");
+}
+
+pub(crate) fn not_loaded(id: MessageId, error: &dyn std::error::Error) {
+    tracing::error!(queue_id = %id, %error, "a stored message could not be read");
+}
+
+pub(crate) fn not_marked(id: MessageId, error: &SpoolError) {
+    tracing::warn!(queue_id = %id, %error, "not sent: the claim is over");
+}
+
+pub(crate) fn no_principal(mailbox: &Mailbox, messages: u64) {
+    tracing::debug!(%mailbox, messages, "waiting: no principal sends for the mailbox");
+}
+
+pub(crate) fn spool_trouble(error: &SpoolError) {
+    tracing::error!(%error, "the spool could not be used");
+}
+
+pub(crate) fn reloaded() {
+    tracing::info!("the configuration was read again");
+}
+
+pub(crate) fn certificate_renewed() {
+    tracing::info!("the certificate was read again");
+}
+
+pub(crate) fn certificate_kept(error: &dyn std::error::Error) {
+    tracing::error!(%error, "the certificate on disk cannot be used; the old one stays");
 }

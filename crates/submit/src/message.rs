@@ -80,6 +80,38 @@ impl Message {
         writer.finish()
     }
 
+    /// A message of any octets, for an envelope with `BODY=BINARYMIME` (RFC 3030): it travels by
+    /// BDAT only, and nothing in it is a line.
+    ///
+    /// # Errors
+    /// [`MessageError::Empty`].
+    pub fn binary(octets: impl Into<Bytes>) -> Result<Self, MessageError> {
+        let octets: Bytes = octets.into();
+        if octets.is_empty() {
+            return Err(MessageError::Empty);
+        }
+        Ok(Self {
+            octets: octets.len() as u64,
+            content: Content::Memory(octets),
+        })
+    }
+
+    /// As [`Message::binary`], in an open file from its start to its end. The file must not
+    /// change while the message lives.
+    ///
+    /// # Errors
+    /// [`MessageError::Empty`], or when the file cannot be read.
+    pub fn binary_file(file: File) -> Result<Self, MessageError> {
+        let octets = file.metadata()?.len();
+        if octets == 0 {
+            return Err(MessageError::Empty);
+        }
+        Ok(Self {
+            content: Content::File(Arc::new(file)),
+            octets,
+        })
+    }
+
     /// A message in an open file, from its start to its end, in wire form. The file must not
     /// change while the message lives.
     ///

@@ -92,7 +92,8 @@ fn the_mailbox_rule() {
         wide,
     ])
     .unwrap();
-    let table: &[(usize, &str, Result<(&str, &str), Refusal>)] = &[
+    type Found<'a> = Result<(&'a str, &'a str), Refusal>;
+    let table: &[(usize, &str, Found<'_>)] = &[
         (
             0,
             "own@contoso.com",

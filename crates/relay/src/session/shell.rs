@@ -233,7 +233,7 @@ where
             let octets = match read {
                 Err(_) => {
                     self.conversation.dismiss("4.4.2 Too slow");
-                    drop(self.flush().await);
+                    _ = self.flush().await;
                     return Err(Ended::TooSlow);
                 }
                 Ok(Ok(0) | Err(_)) => return Err(Ended::Gone),

@@ -1,0 +1,313 @@
+//! When what is sent: pure. Time and seed are handed in; a run replays from them.
+//!
+//! Each mailbox has a lane of its own, and no lane waits for another. What concerns more than
+//! one mailbox (a principal's token, the service) closes a gate in front of all of them; when its
+//! time has come one message goes first, and only if it succeeds do the others follow.
+
+mod backoff;
+mod gate;
+mod pace;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sendas_envelope::Mailbox;
+use sendas_exchange::{Explanation, Scope};
+
+pub use backoff::{Backoff, Chance};
+use gate::Gate;
+pub use pace::Pace;
+use pace::Window;
+pub use split::split;
+
+/// Recipients reserved for one send at most, so that sends at once share a day that ends: more
+/// than any envelope has.
+const RECIPIENTS_PER_GRANT: u32 = 2_000;
+
+/// The lanes and gates of one relay.
+#[derive(Debug)]
+pub struct Schedule {
+    pace: Pace,
+    chance: Chance,
+    lanes: HashMap<Mailbox, Lane>,
+    principals: HashMap<usize, Gate>,
+    service: Gate,
+}
+
+/// One mailbox.
+#[derive(Debug)]
+struct Lane {
+    window: Window,
+    gate: Gate,
+    running: u32,
+    /// Messages and recipients granted and not yet sent.
+    reserved: (u32, u32),
+}
+
+/// What a mailbox may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Send, and say [`Schedule::ended`] afterwards.
+    Go(Grant),
+    /// Ask again then.
+    Later(Timestamp),
+    /// Ask again when a running send has ended.
+    Busy,
+}
+
+/// The room for one send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Messages, at least one.
+    pub messages: u32,
+    /// Recipients of all of them, at least one.
+    pub recipients: u32,
+    /// One message to try the way; everything else waits for it.
+    pub is_probe: bool,
+}
+
+/// Something that was learned from a failure about more than its message.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'a> {
+    /// Who is concerned.
+    pub scope: Scope,
+    /// What the reply means, where there was one.
+    pub explanation: Option<&'a Explanation>,
+}
+
+/// Why a mailbox waits, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who is concerned by what it waits for.
+    pub scope: Scope,
+    /// The cause: a name of the catalogue, or a word.
+    pub reason: String,
+    /// When one message tries the way again.
+    pub until: Timestamp,
+}
+
+impl Schedule {
+    /// A schedule without history.
+    pub fn new(pace: Pace, seed: u64) -> Self {
+        Self {
+            pace,
+            chance: Chance::new(seed),
+            lanes: HashMap::new(),
+            principals: HashMap::new(),
+            service: Gate::default(),
+        }
+    }
+
+    /// Whether a mailbox may send, and how much of `wanted` messages. A [`Answer::Go`] takes a
+    /// place and reserves its room until [`Schedule::ended`].
+    pub fn ask(
+        &mut self,
+        mailbox: &Mailbox,
+        principal: usize,
+        wanted: u32,
+        now: Timestamp,
+    ) -> Answer {
+        let pace = self.pace;
+        let lane = self
+            .lanes
+            .entry(mailbox.clone())
+            .or_insert_with(|| Lane::new(pace));
+        let principal = self.principals.entry(principal).or_default();
+        let gates = [&self.service, &*principal, &lane.gate];
+        let mut is_probe = false;
+        for gate in gates {
+            match gate.ask(now) {
+                gate::Answer::Open => {}
+                gate::Answer::Probe => is_probe = true,
+                other => return other.into(),
+            }
+        }
+        if lane.running >= lane.window.sends_at_once(now) || (is_probe && lane.running > 0) {
+            return Answer::Busy;
+        }
+        let (messages, recipients) = match lane.window.room(now) {
+            Ok(room) => room,
+            Err(until) => return Answer::Later(until),
+        };
+        let messages = messages.saturating_sub(lane.reserved.0).min(wanted);
+        let messages = if is_probe { messages.min(1) } else { messages };
+        let recipients = recipients.saturating_sub(lane.reserved.1);
+        let recipients = recipients.min(RECIPIENTS_PER_GRANT);
+        if messages == 0 || recipients == 0 {
+            return Answer::Busy;
+        }
+        if is_probe {
+            for gate in [&mut self.service, principal, &mut lane.gate] {
+                gate.probe(now);
+            }
+        }
+        lane.running += 1;
+        lane.reserved.0 = lane.reserved.0.saturating_add(messages);
+        lane.reserved.1 = lane.reserved.1.saturating_add(recipients);
+        Answer::Go(Grant {
+            messages,
+            recipients,
+            is_probe,
+        })
+    }
+
+    /// A transaction of a grant is about to leave: it counts against the mailbox from here on.
+    pub fn sending(
+        &mut self,
+        mailbox: &Mailbox,
+        grant: &mut Grant,
+        recipients: u32,
+        now: Timestamp,
+    ) {
+        if let Some(lane) = self.lanes.get_mut(mailbox) {
+            lane.give_back(grant.messages.min(1), grant.recipients.min(recipients));
+            lane.window.sent(recipients, now);
+        }
+        grant.messages = grant.messages.saturating_sub(1);
+        grant.recipients = grant.recipients.saturating_sub(recipients);
+    }
+
+    /// The next envelope has more recipients than the day has left: the mailbox waits for room.
+    pub fn starved(&mut self, mailbox: &Mailbox, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(mailbox) {
+            lane.window.starve(now);
+        }
+    }
+
+    /// The service has taken a message of the mailbox: every gate before it is open.
+    pub fn succeeded(&mut self, mailbox: &Mailbox, principal: usize) {
+        self.service.open();
+        if let Some(gate) = self.principals.get_mut(&principal) {
+            gate.open();
+        }
+        if let Some(lane) = self.lanes.get_mut(mailbox) {
+            lane.gate.open();
+            lane.window.succeeded();
+        }
+    }
+
+    /// Something was refused or broke. Says until when what is concerned waits, when that is more
+    /// than one message.
+    pub fn failed(
+        &mut self,
+        mailbox: &Mailbox,
+        principal: usize,
+        lesson: Lesson<'_>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let lane = self.lanes.get_mut(mailbox)?;
+        let reason = lesson.explanation.map_or("connection", |e| e.id);
+        if lane.window.learn(reason, now) {
+            // The pace is changed; the gate need not close for it.
+            return Some(lane.window.resumes_at(now));
+        }
+        let persistence = lesson.explanation.map(|e| e.persistence);
+        let gate = match lesson.scope {
+            Scope::Recipient | Scope::Message => {
+                lane.window.refused();
+                return None;
+            }
+            Scope::Mailbox => &mut lane.gate,
+            Scope::Principal | Scope::Tenant => self.principals.entry(principal).or_default(),
+            Scope::Service => &mut self.service,
+        };
+        Some(gate.close(reason, persistence, now, &mut self.chance))
+    }
+
+    /// A send has ended, however, with what is left of its grant.
+    pub fn ended(&mut self, mailbox: &Mailbox, principal: usize, left: Grant) {
+        self.service.probe_ended();
+        if let Some(gate) = self.principals.get_mut(&principal) {
+            gate.probe_ended();
+        }
+        if let Some(lane) = self.lanes.get_mut(mailbox) {
+            lane.running = lane.running.saturating_sub(1);
+            lane.give_back(left.messages, left.recipients);
+            lane.gate.probe_ended();
+        }
+    }
+
+    /// When a message is tried again after its `attempt`th attempt.
+    pub fn retry_at(&mut self, backoff: Backoff, attempt: u32, now: Timestamp) -> Timestamp {
+        backoff.at(attempt, now, &mut self.chance)
+    }
+
+    /// Why the mailbox waits, if something holds it back.
+    pub fn waiting(&self, mailbox: &Mailbox, principal: usize, now: Timestamp) -> Option<Waiting> {
+        let lane = self.lanes.get(mailbox);
+        let gates = [
+            (Scope::Service, Some(&self.service)),
+            (Scope::Principal, self.principals.get(&principal)),
+            (Scope::Mailbox, lane.map(|lane| &lane.gate)),
+        ];
+        for (scope, gate) in gates {
+            if let Some((reason, until)) = gate.and_then(|gate| gate.closed(now)) {
+                let reason = reason.to_owned();
+                return Some(Waiting {
+                    scope,
+                    reason,
+                    until,
+                });
+            }
+        }
+        let until = lane?.window.room(now).err()?;
+        Some(Waiting {
+            scope: Scope::Mailbox,
+            reason: "pace".to_owned(),
+            until,
+        })
+    }
+
+    /// Sends of a mailbox under way.
+    pub fn running(&self, mailbox: &Mailbox) -> u32 {
+        self.lanes.get(mailbox).map_or(0, |lane| lane.running)
+    }
+
+    /// What must survive a restart of a mailbox: its recipients of the last day, as text.
+    pub fn note(&mut self, mailbox: &Mailbox, now: Timestamp) -> Option<String> {
+        self.lanes.get_mut(mailbox)?.window.note(now)
+    }
+
+    /// Takes up what [`Schedule::note`] gave.
+    pub fn take_up(&mut self, mailbox: &Mailbox, note: &str) {
+        let pace = self.pace;
+        self.lanes
+            .entry(mailbox.clone())
+            .or_insert_with(|| Lane::new(pace))
+            .window
+            .take_up(note);
+    }
+
+    /// The mailboxes that have sent since the start or the last note.
+    pub fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
+        self.lanes.keys()
+    }
+}
+
+impl Lane {
+    fn new(pace: Pace) -> Self {
+        Self {
+            window: Window::new(pace),
+            gate: Gate::default(),
+            running: 0,
+            reserved: (0, 0),
+        }
+    }
+
+    const fn give_back(&mut self, messages: u32, recipients: u32) {
+        self.reserved.0 = self.reserved.0.saturating_sub(messages);
+        self.reserved.1 = self.reserved.1.saturating_sub(recipients);
+    }
+}
+
+impl From<gate::Answer> for Answer {
+    fn from(answer: gate::Answer) -> Self {
+        match answer {
+            gate::Answer::Later(until) => Self::Later(until),
+            _ => Self::Busy,
+        }
+    }
+}

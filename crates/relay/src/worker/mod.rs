@@ -1,0 +1,256 @@
+//! Delivery: looks for what is due, asks the schedule, sends, settles.
+//!
+//! One loop decides; each send is a task of its own, so that a slow mailbox delays none other.
+
+mod batch;
+mod load;
+mod notify;
+mod settle;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sendas_entra::Clock;
+use sendas_envelope::Mailbox;
+use sendas_spool::{Filter, MailboxDue, Spool, SpoolError, State, Verdict};
+use sendas_submit::Pool;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::context::Counters;
+use crate::limits::{BATCH_MESSAGES_MAX, SWEEP_EVERY};
+use crate::log;
+use crate::policy::Policy;
+use crate::schedule::{Answer, Schedule};
+
+pub(crate) use settle::Terms;
+
+/// What delivery needs, shared by its tasks.
+pub(crate) struct Delivery {
+    pub(crate) spool: Spool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) hostname: Arc<str>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) ways: watch::Receiver<Ways>,
+    pub(crate) schedule: Mutex<Schedule>,
+    /// A send has ended: there may be room for another.
+    pub(crate) freed: Notify,
+}
+
+/// What may change while the relay runs.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) policy: Arc<Policy>,
+    /// One pool for each principal, in the order of the settings.
+    pub(crate) pools: Arc<[Pool]>,
+    pub(crate) terms: Terms,
+    pub(crate) history: Duration,
+}
+
+/// The shortest time between two looks at the queue: many commits are one look.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The longest time between two looks: whatever else goes wrong, the queue moves.
+const LOOK_LATEST: Duration = Duration::from_secs(30);
+
+/// Messages of one send.
+#[expect(clippy::cast_possible_truncation, reason = "it is a small constant")]
+const BATCH_MAX: u32 = BATCH_MESSAGES_MAX as u32;
+
+/// Under which a mailbox's day is kept in the spool.
+const NOTE_PREFIX: &str = "pace/";
+
+impl Delivery {
+    /// Runs until told to stop, then waits for the sends that are under way.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        if let Err(error) = self.recall().await {
+            log::spool_trouble(&error);
+        }
+        let sends = TaskTracker::new();
+        let tidy = sends.spawn(Arc::clone(&self).tidy(stop.clone()));
+        let mut changes = self.spool.watch_changes();
+        while !stop.is_cancelled() {
+            let next = self.look(&sends, &stop).await;
+            let wait = next
+                .map_or(LOOK_LATEST, |at| {
+                    Duration::try_from(at.duration_since(self.clock.now().wall))
+                        .unwrap_or(Duration::ZERO)
+                })
+                .clamp(LOOK_EVERY, LOOK_LATEST);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+                () = self.freed.notified() => {}
+                // The sender lives in the spool: it outlives this loop.
+                _ = changes.changed() => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+        sends.close();
+        drop(tidy);
+        sends.wait().await;
+        self.remember().await;
+    }
+
+    /// Starts every send that may start now; says when there may be another.
+    async fn look(
+        self: &Arc<Self>,
+        sends: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Option<Timestamp> {
+        let waiting = match self.spool.read(|view| view.mailboxes_due()).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                log::spool_trouble(&error);
+                return None;
+            }
+        };
+        let ways = self.ways.borrow().clone();
+        let mut next: Option<Timestamp> = None;
+        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |next| next.min(at)));
+        for MailboxDue {
+            mailbox,
+            due,
+            messages,
+        } in waiting
+        {
+            let now = self.clock.now().wall;
+            if due > now {
+                sooner(due);
+                // They come in order of their dates.
+                break;
+            }
+            let Ok(mailbox) = mailbox.parse::<Mailbox>() else {
+                continue;
+            };
+            let Some(principal) = ways.policy.principal_of(&mailbox) else {
+                log::no_principal(&mailbox, messages);
+                continue;
+            };
+            // One send is started for each batch there is work for.
+            let mut left = messages;
+            while left > 0 {
+                let wanted = u32::try_from(left).unwrap_or(u32::MAX).min(BATCH_MAX);
+                let answer = self.schedule().ask(&mailbox, principal, wanted, now);
+                match answer {
+                    Answer::Go(grant) => {
+                        let batch = batch::Batch {
+                            delivery: Arc::clone(self),
+                            ways: ways.clone(),
+                            mailbox: mailbox.clone(),
+                            principal,
+                            grant,
+                            stop: stop.clone(),
+                        };
+                        left = left.saturating_sub(u64::from(grant.messages));
+                        sends.spawn(batch.run());
+                    }
+                    Answer::Later(until) => {
+                        sooner(until);
+                        break;
+                    }
+                    // It ends, and wakes this loop.
+                    Answer::Busy => break,
+                }
+            }
+        }
+        next
+    }
+
+    pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        // A panic elsewhere leaves nothing half-done behind this lock.
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what time asks for, as long as the relay runs.
+    async fn tidy(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.tidy_once().await {
+                log::spool_trouble(&error);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+            }
+        }
+    }
+
+    async fn tidy_once(&self) -> Result<(), SpoolError> {
+        let (history, terms) = {
+            let ways = self.ways.borrow();
+            (ways.history, ways.terms)
+        };
+        loop {
+            let now = self.clock.now().wall;
+            if !self.spool.sweep(history, now).await?.more {
+                break;
+            }
+        }
+        self.judge_suspects(terms).await?;
+        self.remember().await;
+        Ok(())
+    }
+
+    /// Messages whose last attempt ended without a word behind the final dot.
+    async fn judge_suspects(&self, terms: Terms) -> Result<(), SpoolError> {
+        let filter = Filter::state(State::Suspect);
+        let ids = self
+            .spool
+            .read(move |view| view.ids(&filter, None, usize::MAX))
+            .await?;
+        for id in ids {
+            let verdict = match terms.uncertain {
+                sendas_config::Uncertain::Resend => Verdict::Resend,
+                sendas_config::Uncertain::Hold => Verdict::Hold,
+            };
+            log::suspect(id, &verdict);
+            let now = self.clock.now().wall;
+            match self.spool.judge(id, verdict, now).await {
+                // Somebody else has judged it.
+                Ok(_) | Err(SpoolError::State { .. } | SpoolError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up what the mailboxes sent before the start.
+    async fn recall(&self) -> Result<(), SpoolError> {
+        let notes = self.spool.read(|view| view.notes(NOTE_PREFIX)).await?;
+        let mut schedule = self.schedule();
+        for (key, note) in notes {
+            let mailbox = key.strip_prefix(NOTE_PREFIX).map(str::parse::<Mailbox>);
+            if let (Some(Ok(mailbox)), Ok(note)) = (mailbox, std::str::from_utf8(&note)) {
+                schedule.take_up(&mailbox, note);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what the mailboxes have sent within the day.
+    async fn remember(&self) {
+        let now = self.clock.now().wall;
+        let notes: HashMap<Mailbox, Option<String>> = {
+            let mut schedule = self.schedule();
+            let mailboxes: Vec<Mailbox> = schedule.mailboxes().cloned().collect();
+            mailboxes
+                .into_iter()
+                .map(|mailbox| {
+                    let note = schedule.note(&mailbox, now);
+                    (mailbox, note)
+                })
+                .collect()
+        };
+        for (mailbox, note) in notes {
+            let Some(note) = note else { continue };
+            let key = format!("{NOTE_PREFIX}{}", mailbox.address().key());
+            let kept = self.spool.put_note(&key, Some(note.into_bytes()), now);
+            if let Err(error) = kept.await {
+                log::spool_trouble(&error);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Sockets, TLS, logins, proxies, caps, reloads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use sendas_config::IpNetwork;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::stage::{Client, Stage, client, login};
+
+async fn tls(
+    stage: &Stage,
+    stream: TcpStream,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let pem = std::fs::read(stage.folder.path().join("relay.pem")).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(&pem).unwrap())
+        .unwrap();
+    let mut config = rustls::ClientConfig::builder_with_provider(sendas_tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+#[tokio::test]
+async fn starttls_and_a_login() {
+    let stage = Stage::with(|relay| {
+        let mut own = client("own@contoso.test");
+        own.senders.clone_from(&relay.clients[0].senders);
+        own.name = "erp".to_owned();
+        own.networks.clear();
+        own.login = Some(login("erp", "sesame"));
+        relay.clients = vec![own];
+    })
+    .await;
+    let mut plain = Client::connect(stage.addresses[1]).await;
+    let hello = plain.say("EHLO c").await;
+    assert!(
+        hello.contains("STARTTLS") && !hello.contains("AUTH"),
+        "{hello}"
+    );
+    assert!(
+        plain
+            .say("AUTH PLAIN AGVycABzZXNhbWU=")
+            .await
+            .starts_with("538")
+    );
+    assert!(plain.say("STARTTLS").await.starts_with("220"));
+    let stream = tls(&stage, plain.io.into_inner(), &[]).await.unwrap();
+    let mut inside = Client {
+        io: tokio::io::BufReader::new(stream),
+        greeting: String::new(),
+    };
+    let hello = inside.say("EHLO c").await;
+    assert!(
+        hello.contains("AUTH PLAIN LOGIN") && !hello.contains("STARTTLS"),
+        "{hello}"
+    );
+    let mail = format!("MAIL FROM:<{}>", stage.own);
+    assert!(inside.say(&mail).await.starts_with("530"));
+    assert!(
+        inside
+            .say("AUTH LOGIN ZXJw")
+            .await
+            .starts_with("334 UGFzc3dvcmQ6")
+    );
+    assert!(inside.say("d3Jvbmc=").await.starts_with("535"));
+    assert!(
+        inside
+            .say("AUTH PLAIN AGVycABzZXNhbWU=")
+            .await
+            .starts_with("235")
+    );
+    assert!(inside.say(&mail).await.starts_with("250"));
+    assert_eq!(stage.view.counts().refused_logins, 1);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn tls_from_the_start_and_nobody_elses_protocol() {
+    let stage = Stage::set().await;
+    let stream = TcpStream::connect(stage.addresses[2]).await.unwrap();
+    let mut inside = Client::over(tls(&stage, stream, &[]).await.unwrap()).await;
+    assert!(inside.greeting.starts_with("220 relay.test ESMTP"));
+    assert!(inside.say("QUIT").await.starts_with("221"));
+    let stream = TcpStream::connect(stage.addresses[2]).await.unwrap();
+    let refused = tls(&stage, stream, &[b"http/1.1", b"h2"]).await;
+    assert!(refused.is_err(), "a browser is sent away in the handshake");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn injected_plaintext_ends_the_session() {
+    let stage = Stage::set().await;
+    let mut client = Client::connect(stage.addresses[1]).await;
+    client.say("EHLO c").await;
+    client.write(b"STARTTLS\r\nEHLO evil\r\n").await;
+    assert!(client.reply().await.starts_with("554"));
+    assert_eq!(client.reply().await, "");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_hello_and_an_early_talker_are_shown_the_door() {
+    let stage = Stage::set().await;
+    for first in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(stage.addresses[0]).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        let mut all = Vec::new();
+        drop(stream.read_to_end(&mut all).await);
+        let text = String::from_utf8_lossy(&all);
+        assert!(!text.contains("250") && !text.contains("GET"), "{text}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_connections_are_told_so() {
+    let stage = Stage::with(|relay| relay.connections_per_address_max = 2).await;
+    let one = stage.client().await;
+    let two = stage.client().await;
+    let three = stage.client().await;
+    assert!(one.greeting.starts_with("220") && two.greeting.starts_with("220"));
+    assert!(
+        three.greeting.starts_with("421 4.7.0"),
+        "{}",
+        three.greeting
+    );
+    assert_eq!(stage.view.connections(), 2);
+    drop((one, two));
+    let again = async { while !stage.client().await.greeting.starts_with("220") {} };
+    tokio::time::timeout(Duration::from_secs(5), again)
+        .await
+        .unwrap();
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_tells_who_it_is() {
+    let stage = Stage::with(|relay| {
+        relay.proxy_networks = vec![IpNetwork::parse("127.0.0.1").unwrap()];
+        relay.clients[0].networks = vec![IpNetwork::parse("10.1.2.3").unwrap()];
+    })
+    .await;
+    for (header, expected) in [
+        ("PROXY TCP4 10.1.2.3 10.0.0.1 1000 25\r\n", "220"),
+        ("PROXY TCP4 10.9.9.9 10.0.0.1 1000 25\r\n", "554"),
+        ("PROXY UNKNOWN\r\n", "554"),
+        ("EHLO c\r\nMAIL FROM:<a@b.c>\r\n", ""),
+    ] {
+        let mut stream = TcpStream::connect(stage.addresses[0]).await.unwrap();
+        stream.write_all(header.as_bytes()).await.unwrap();
+        let client = Client::over(stream).await;
+        assert!(
+            client.greeting.starts_with(expected),
+            "{header} {}",
+            client.greeting
+        );
+        assert!(!expected.is_empty() || client.greeting.is_empty());
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_configuration_changes_nothing_and_a_good_one_everything() {
+    let stage = Stage::set().await;
+    let bad = stage
+        .changed(|relay| relay.clients[0].networks = vec![IpNetwork::parse("0.0.0.0/0").unwrap()]);
+    let error = stage.control.reload(bad).unwrap_err();
+    assert!(error.to_string().contains("open relay"), "{error}");
+    assert!(stage.client().await.greeting.starts_with("220"));
+    let good = stage
+        .changed(|relay| relay.clients[0].networks = vec![IpNetwork::parse("10.0.0.1").unwrap()]);
+    let mut old = stage.client().await;
+    stage.control.reload(good).unwrap();
+    assert!(stage.client().await.greeting.starts_with("554"));
+    assert!(
+        old.say("EHLO c").await.starts_with("250"),
+        "a session keeps what it began with"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_says_goodbye_and_keeps_what_is_arriving() {
+    let stage = Stage::set().await;
+    let mut idle = stage.client().await;
+    idle.say("EHLO c").await;
+    let mut busy = stage.client().await;
+    busy.open(&stage.own, &["a@example.org"]).await;
+    assert!(busy.say("DATA").await.starts_with("354"));
+    let stopping = tokio::spawn(stage.stop());
+    assert!(idle.reply().await.starts_with("421 4.3.2"));
+    assert_eq!(idle.reply().await, "");
+    busy.write(b"Subject: late\r\n\r\nx\r\n").await;
+    assert!(busy.say(".").await.starts_with("250 2.0.0 Kept"));
+    assert!(busy.reply().await.starts_with("421"));
+    stopping.await.unwrap();
+}

@@ -1,0 +1,7 @@
+//! The relay between clients on sockets and a sandbox that stands in for the service.
+
+#![expect(clippy::unwrap_used, reason = "what fails here has failed the test")]
+
+mod delivery;
+mod listening;
+mod stage;
