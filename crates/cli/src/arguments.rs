@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, demo, doctor, probe, queue, sandbox, send, setup, token,
+    completions, config, demo, doctor, probe, queue, relay, sandbox, send, setup, token,
 };
 
 /// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Doctor(Box<doctor::Doctor>),
     /// Show one conversation with the service stage by stage; nothing is sent.
     Probe(probe::Probe),
+    /// Give printers and programs a plain SMTP server that never loses a message.
+    Relay(relay::Relay),
     #[command(subcommand)]
     Queue(queue::Queue),
     /// Send as sendmail does, for programs that know no other way; its own options and codes.

@@ -235,7 +235,7 @@ fn tls(cloud: &Cloud, network: &config::Network) -> Result<TlsPolicy, sendas_tls
 }
 
 /// Something that differs between processes, for the spread of retries.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

@@ -10,7 +10,9 @@ pub(crate) fn start(verbose: u8, machine: &Machine) {
     let level = match (wanted, verbose) {
         (Some(filter), _) => filter,
         (None, 0) => return,
-        (None, 1) => "sendas=info,sendas_entra=info,sendas_submit=info,sendas_sandbox=info",
+        (None, 1) => {
+            "sendas=info,sendas_relay=info,sendas_spool=info,sendas_entra=info,sendas_submit=info,sendas_sandbox=info"
+        }
         (None, _) => "debug,hyper=info,rustls=info",
     };
     let filter = EnvFilter::builder().parse_lossy(level);

@@ -46,7 +46,9 @@ fn main() -> ExitCode {
         }
     };
     let machine = Machine::read();
-    log::start(arguments.global.verbose, &machine);
+    // A server tells what it does without being asked.
+    let least = u8::from(matches!(arguments.command, Command::Relay(_)));
+    log::start(arguments.global.verbose.max(least), &machine);
     run(arguments, &machine)
 }
 
@@ -90,6 +92,7 @@ fn run_own(arguments: Arguments, machine: &Machine) -> Exit {
         Command::Send(send) => (send.json, commands::send::run(&send, global, machine)),
         Command::Doctor(doctor) => (doctor.json, commands::doctor::run(&doctor, global, machine)),
         Command::Probe(probe) => (probe.json, commands::probe::run(&probe, global, machine)),
+        Command::Relay(relay) => (false, commands::relay::run(&relay, global, machine)),
         Command::Queue(command) => (
             command.json(),
             commands::queue::run(&command, global, machine),

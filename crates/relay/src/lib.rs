@@ -20,7 +20,7 @@ mod view;
 mod worker;
 
 pub use context::{Counters, Counts};
-pub use life::{Base, Control, Relay, Setup, StartError, listeners};
+pub use life::{Base, Control, LocalListener, Relay, Setup, StartError, listeners};
 pub use listener::{CertificateFiles, Identity, IdentityError, Listener};
 pub use policy::{Policy, PolicyError, hash_password};
 pub use view::{Lane, Queue, View};

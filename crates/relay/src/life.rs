@@ -190,6 +190,7 @@ impl Relay {
     pub async fn run(
         self,
         listeners: Vec<Listener>,
+        local: Option<LocalListener>,
         shutdown: CancellationToken,
     ) -> Result<(), SpoolError> {
         let Self {
@@ -209,6 +210,18 @@ impl Relay {
                 sessions.clone(),
             ));
         }
+        #[cfg(unix)]
+        if let Some(local) = local {
+            acceptors.spawn(listener::accept_local(
+                local.0,
+                Arc::clone(&context),
+                terms.clone(),
+                drain.clone(),
+                sessions.clone(),
+            ));
+        }
+        #[cfg(not(unix))]
+        drop(local);
         let stop = CancellationToken::new();
         let spool = context.spool.clone();
         let deliveries = TaskTracker::new();
@@ -278,6 +291,41 @@ impl Control {
             .certificate
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The socket in the file system, for programs of this machine.
+#[derive(Debug)]
+pub struct LocalListener(#[cfg(unix)] tokio::net::UnixListener);
+
+impl LocalListener {
+    /// Listens at a path that only its owner and group may open. What an earlier process left
+    /// there is removed, unless somebody still listens there.
+    ///
+    /// # Errors
+    /// As the operating system reports them; always where there are no such sockets.
+    #[cfg(unix)]
+    pub fn bind(path: &std::path::Path) -> io::Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = tokio::net::UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        Ok(Self(socket))
+    }
+
+    /// There are no such sockets here.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(unix))]
+    pub fn bind(_path: &std::path::Path) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -119,7 +119,7 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How long running sends may take once the relay is told to stop; then their messages are
 /// judged uncertain by the next start.
-pub const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+pub const DRAIN_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Octets of a message that a notice with the full message returns; a longer one returns its
 /// header only (RFC 3461 §4.3 leaves that to us).

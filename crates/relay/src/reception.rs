@@ -9,7 +9,7 @@ use sendas_smtp::Reply;
 use sendas_spool::{MessageId, Origin, SpoolError, Staging, Submission};
 
 use crate::context::Context;
-use crate::intake::{Facts, Intake};
+use crate::intake::{Facts, Intake, IntakeError};
 use crate::log;
 use crate::memo::Memo;
 use crate::session::Submitted;
@@ -92,7 +92,7 @@ impl Running {
     async fn take(&mut self, octets: Bytes) -> Result<(), Reply> {
         self.intake
             .push(octets, &mut self.pieces)
-            .map_err(|error| error.reply())?;
+            .map_err(IntakeError::reply)?;
         self.write().await
     }
 
@@ -109,7 +109,7 @@ impl Running {
     async fn end(mut self: Box<Self>, context: &Context) -> Result<Reply, Reply> {
         let intake = self.intake;
         let mut pieces = std::mem::take(&mut self.pieces);
-        let arrived = intake.finish(&mut pieces).map_err(|error| error.reply())?;
+        let arrived = intake.finish(&mut pieces).map_err(IntakeError::reply)?;
         for piece in &pieces {
             self.staging
                 .write(piece)

@@ -1,5 +1,6 @@
 //! What others may read of a running relay: dashboard, metrics, status text. Changes nothing.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ impl View {
     /// When the index cannot be read.
     pub async fn queue(&self) -> Result<Queue, SpoolError> {
         let open = Filter::open();
-        let ask = move |view: &sendas_spool::View<'_>| {
+        let ask = move |view: &sendas_spool::View| {
             Ok(Queue {
                 counts: view.counts()?,
                 oldest: view.oldest(&open)?,
@@ -89,7 +90,11 @@ impl View {
     /// # Errors
     /// When the index cannot be read.
     pub async fn lanes(&self) -> Result<Vec<Lane>, SpoolError> {
-        let due = self.context.spool.read(|view| view.mailboxes_due()).await?;
+        let due = self
+            .context
+            .spool
+            .read(sendas_spool::View::mailboxes_due)
+            .await?;
         let now = self.context.clock.now().wall;
         let policy = Arc::clone(&self.delivery.ways.borrow().policy);
         let schedule = self.delivery.schedule();
@@ -128,10 +133,10 @@ impl View {
             (of(&[State::Damaged]), "damaged"),
         ] {
             if count > 0 {
-                text.push_str(&format!(", {count} {word}"));
+                _ = write!(text, ", {count} {word}");
             }
         }
-        text.push_str(&format!(", {} connections", self.connections()));
+        _ = write!(text, ", {} connections", self.connections());
         text
     }
 }

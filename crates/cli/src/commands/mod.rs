@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod probe;
 pub(crate) mod queue;
+pub(crate) mod relay;
 pub(crate) mod sandbox;
 pub(crate) mod send;
 pub(crate) mod setup;

@@ -1,5 +1,6 @@
 //! The header: judged, completed, and otherwise left as it is.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -46,11 +47,11 @@ pub(super) fn edit(octets: &[u8], facts: &Facts) -> Result<Edited, IntakeError> 
     Ok(Edited {
         octets: out.freeze(),
         message_id: added_id
-            .or_else(|| message_id.map(|id| id.into_owned()))
+            .or_else(|| message_id.map(Cow::into_owned))
             .unwrap_or_default(),
         subject: header
             .first("Subject")
-            .map(|subject| subject.into_owned())
+            .map(Cow::into_owned)
             .unwrap_or_default(),
     })
 }

@@ -71,6 +71,48 @@ pub(crate) async fn accept(
     }
 }
 
+/// Accepts on the socket in the file system until told to stop.
+#[cfg(unix)]
+pub(crate) async fn accept_local(
+    socket: tokio::net::UnixListener,
+    context: Arc<Context>,
+    terms: watch::Receiver<Terms>,
+    stop: CancellationToken,
+    sessions: TaskTracker,
+) {
+    let address = IpAddr::from([127, 0, 0, 1]);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Some(place) = context.seats.take(address) else {
+            context.counters.connected(false);
+            continue;
+        };
+        context.counters.connected(true);
+        let seat = Seat {
+            peer: Peer {
+                address,
+                tls: ListenTls::None,
+                is_local: true,
+            },
+            policy: Arc::clone(&terms.borrow().policy),
+            tls: None,
+        };
+        let context = Arc::clone(&context);
+        sessions.spawn(async move {
+            let ended = Box::pin(session::serve(context, stream, seat)).await;
+            log::disconnected(address, ended);
+            drop(place);
+        });
+    }
+}
+
 /// One connection from its first octet to its last.
 async fn sit_down(
     context: Arc<Context>,
@@ -103,7 +145,11 @@ async fn sit_down(
     context.counters.connected(true);
     log::connected(address);
     let seat = Seat {
-        peer: Peer { address, tls },
+        peer: Peer {
+            address,
+            tls,
+            is_local: false,
+        },
         policy: terms.policy,
         tls: terms.tls,
     };

@@ -54,6 +54,25 @@ impl Client {
         }
     }
 
+    /// The programs of this machine.
+    pub(super) fn local() -> Self {
+        Self {
+            name: "local".to_owned(),
+            rewrite_from: RewriteFrom::Never,
+            line_endings: LineEndings::Strict,
+            messages_per_minute: None,
+            owner: None,
+            own: None,
+            login: None,
+            recipients_max: None,
+            message_octets_max: None,
+            networks: Vec::new(),
+            plaintext_auth: false,
+            senders: vec![Pattern::Everything],
+            recipients: Vec::new(),
+        }
+    }
+
     /// Whether it may send as an address, in the envelope and in From.
     pub fn may_send_as(&self, address: &Address) -> bool {
         self.senders

@@ -30,6 +30,7 @@ pub use refusal::Refusal;
 #[derive(Debug)]
 pub struct Policy {
     clients: Vec<Arc<Client>>,
+    local: Arc<Client>,
     logins: HashMap<String, Arc<Client>>,
     principals: Vec<Vec<MailboxEntry>>,
     postmaster: Option<Route>,
@@ -126,6 +127,7 @@ impl Policy {
         }
         let mut policy = Self {
             clients: Vec::with_capacity(relay.clients.len()),
+            local: Arc::new(Client::local()),
             logins: HashMap::new(),
             principals: principals.iter().map(|p| p.mailboxes.clone()).collect(),
             postmaster: None,
@@ -152,6 +154,12 @@ impl Policy {
     /// The clients, in the order of the settings.
     pub fn clients(&self) -> &[Arc<Client>] {
         &self.clients
+    }
+
+    /// The programs of this machine that reach the relay's local socket: the file system has said
+    /// that they may. They send as whatever a principal covers.
+    pub const fn local(&self) -> &Arc<Client> {
+        &self.local
     }
 
     /// The client that an address is without a login: of several the one with the narrowest

@@ -78,6 +78,9 @@ fn the_narrowest_network_names_the_client() {
     assert!(policy.offers_login(inside, true) && !policy.offers_login(outside, true));
 }
 
+/// The reverse-path and the mailbox, or why not.
+type Found<'a> = Result<(&'a str, &'a str), Refusal>;
+
 #[test]
 fn the_mailbox_rule() {
     let mut rewriting = client("r", &["10.0.0.2"], &["*@contoso.com", "own@contoso.com"]);
@@ -92,7 +95,6 @@ fn the_mailbox_rule() {
         wide,
     ])
     .unwrap();
-    type Found<'a> = Result<(&'a str, &'a str), Refusal>;
     let table: &[(usize, &str, Found<'_>)] = &[
         (
             0,

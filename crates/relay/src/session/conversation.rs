@@ -28,6 +28,19 @@ pub struct Peer {
     pub address: IpAddr,
     /// When TLS begins on this listener.
     pub tls: ListenTls,
+    /// It came through the socket in the file system.
+    pub is_local: bool,
+}
+
+impl Peer {
+    /// The client that it is without a login.
+    fn client<'p>(&self, policy: &'p Policy) -> Option<&'p Arc<Client>> {
+        if self.is_local {
+            Some(policy.local())
+        } else {
+            policy.by_network(self.address)
+        }
+    }
 }
 
 /// Whether messages can be taken.
@@ -141,7 +154,7 @@ struct Open {
 impl Conversation {
     /// A session; the greeting is in its output. Ends at once for a peer that can be no client.
     pub fn new(policy: Arc<Policy>, hostname: Arc<str>, peer: Peer, health: Health) -> Self {
-        let client = policy.by_network(peer.address).cloned();
+        let client = peer.client(&policy).cloned();
         let is_secure = peer.tls == ListenTls::Implicit;
         let endings = endings(client.as_deref());
         let mut conversation = Self {
@@ -218,30 +231,26 @@ impl Conversation {
         self.exchange = None;
         self.open = None;
         self.login = None;
-        self.client = self.policy.by_network(self.peer.address).cloned();
+        self.client = self.peer.client(&self.policy).cloned();
     }
 
     /// The password was right for `client`, or wrong.
     pub fn checked(&mut self, user: &str, client: Option<Arc<Client>>) {
-        match client {
-            Some(client) => {
-                self.smtp.set_line_endings(endings(Some(&client)));
-                self.client = Some(client);
-                self.login = Some(user.to_owned());
-                self.smtp.reply(&Reply::new(235, "2.7.0 Welcome"));
-            }
-            None => {
-                self.refused_logins += 1;
-                self.errors += 1;
-                if self.refused_logins >= LOGINS_MAX {
-                    self.smtp
-                        .reply(&Reply::new(421, "4.7.0 Too many refused logins"));
-                } else {
-                    self.smtp
-                        .reply(&Reply::new(535, "5.7.8 User name or password is wrong"));
-                }
-            }
+        if let Some(client) = client {
+            self.smtp.set_line_endings(endings(Some(&client)));
+            self.client = Some(client);
+            self.login = Some(user.to_owned());
+            self.smtp.reply(&Reply::new(235, "2.7.0 Welcome"));
+            return;
         }
+        self.refused_logins += 1;
+        self.errors += 1;
+        let reply = if self.refused_logins >= LOGINS_MAX {
+            Reply::new(421, "4.7.0 Too many refused logins")
+        } else {
+            Reply::new(535, "5.7.8 User name or password is wrong")
+        };
+        self.smtp.reply(&reply);
     }
 
     /// The message that ended is stored, or is not.
@@ -315,13 +324,13 @@ impl Conversation {
                 None
             }
             Event::Auth { mechanism, initial } => self.auth(&mechanism, initial.as_ref()),
-            Event::AuthResponse(response) => match self.exchange.take() {
-                Some(exchange) => self.turn(auth::go_on(exchange, &response)),
-                None => {
-                    self.error(&Reply::new(503, "5.5.1 AUTH is not possible now"));
-                    None
+            Event::AuthResponse(response) => {
+                if let Some(exchange) = self.exchange.take() {
+                    return self.turn(auth::go_on(exchange, &response));
                 }
-            },
+                self.error(&refuse::violation(&Violation::AuthNotNow));
+                None
+            }
             Event::AuthCancelled => {
                 self.exchange = None;
                 self.error(&Reply::new(501, "5.7.0 Cancelled"));
@@ -533,7 +542,7 @@ impl Conversation {
             Envelope::new(open.sender.reverse_path.clone(), open.recipients.clone()).ok()?;
         envelope.body = open.mail.body.unwrap_or(Body::SevenBit);
         envelope.ret = open.mail.ret;
-        envelope.envelope_id = open.mail.envelope_id.clone();
+        envelope.envelope_id.clone_from(&open.mail.envelope_id);
         self.is_receiving = true;
         Some(Step::Begin(Box::new(Submitted {
             client: Arc::clone(&open.client),

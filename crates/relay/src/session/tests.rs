@@ -24,6 +24,7 @@ impl Bench {
         let peer = Peer {
             address: peer.parse().unwrap(),
             tls,
+            is_local: false,
         };
         let conversation =
             Conversation::new(Arc::new(policy), "relay.test".into(), peer, Health::Ready);

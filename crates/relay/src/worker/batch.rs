@@ -300,13 +300,12 @@ impl Batch {
                 offers_dsn: true,
             };
             let judged = case.judge_opening(failure, &mut self.delivery.schedule());
-            match judged {
-                Some(judged) => self.keep(&claim, &memo, judged).await?,
-                None => {
-                    let until = gate.map(|until| (until, reason(failure)));
-                    self.end(&claim, Settlement::give_back(&claim, until))
-                        .await?;
-                }
+            if let Some(judged) = judged {
+                self.keep(&claim, &memo, judged).await?;
+            } else {
+                let until = gate.map(|until| (until, reason(failure)));
+                self.end(&claim, Settlement::give_back(&claim, until))
+                    .await?;
             }
         }
         Ok(())

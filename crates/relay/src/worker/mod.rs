@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sendas_entra::Clock;
 use sendas_envelope::Mailbox;
-use sendas_spool::{Filter, MailboxDue, Spool, SpoolError, State, Verdict};
+use sendas_spool::{Filter, MailboxDue, Spool, SpoolError, State, Verdict, View};
 use sendas_submit::Pool;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,7 @@ impl Delivery {
         sends: &TaskTracker,
         stop: &CancellationToken,
     ) -> Option<Timestamp> {
-        let waiting = match self.spool.read(|view| view.mailboxes_due()).await {
+        let waiting = match self.spool.read(View::mailboxes_due).await {
             Ok(waiting) => waiting,
             Err(error) => {
                 log::spool_trouble(&error);

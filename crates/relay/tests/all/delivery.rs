@@ -193,7 +193,7 @@ async fn a_deferral_is_a_date_and_a_restart_keeps_the_queue() {
         sendas_spool::Spool::open(&options, "2026-11-23T05:00:00Z".parse().unwrap())
     });
     let opened = opened.await.unwrap().unwrap();
-    let left = opened.read(|view| view.counts()).await.unwrap();
+    let left = opened.read(sendas_spool::View::counts).await.unwrap();
     assert_eq!(left.iter().map(|count| count.messages).sum::<u64>(), 1);
 }
 

@@ -127,7 +127,7 @@ impl Stage {
             .collect();
         let (view, control) = (built.view(), built.control());
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(built.run(sockets, shutdown.clone()));
+        let task = tokio::spawn(built.run(sockets, None, shutdown.clone()));
         Self {
             sandbox,
             addresses,
@@ -186,10 +186,10 @@ impl Stage {
             }
         };
         let timed = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-        match timed {
-            Ok(all) => all,
-            Err(_) => panic!("{:#?}", self.messages().await),
+        if let Ok(all) = timed {
+            return all;
         }
+        panic!("{:#?}", self.messages().await)
     }
 
     pub(crate) async fn messages(&self) -> Vec<Message> {
