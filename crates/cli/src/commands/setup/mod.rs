@@ -212,7 +212,8 @@ async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome
     let trial = prover.trial(
         state.as_ref(),
         &desk,
-        (!command.no_message).then_some(command.to.as_deref()),
+        command.to.as_deref(),
+        !command.no_message,
         Duration::from_secs(command.wait * 60),
     )?;
     let verification = Verification::run(&trial, &prover, desk.timer()).await;

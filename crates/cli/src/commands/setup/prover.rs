@@ -98,7 +98,7 @@ impl Service {
         })
     }
 
-    /// What to prove. `recipient`: none sends no message; an empty one sends it to the mailbox.
+    /// What to prove. Without a recipient the message goes to the first mailbox itself.
     ///
     /// # Errors
     /// When no mailbox is known.
@@ -106,7 +106,8 @@ impl Service {
         &self,
         state: Option<&State>,
         desk: &Desk<'_>,
-        recipient: Option<Option<&str>>,
+        recipient: Option<&str>,
+        sends_message: bool,
         patience: Duration,
     ) -> Result<Trial, Box<Failure>> {
         let wish = desk.wish_of(state)?;
@@ -121,7 +122,10 @@ impl Service {
                     sendas_tenant::Method::Classic => Method::Classic,
                 },
             },
-            recipient: recipient.and_then(|given| given.map(str::to_owned).or(first)),
+            recipient: recipient
+                .map(str::to_owned)
+                .or(first)
+                .filter(|_| sends_message),
             mailboxes: wish.mailboxes,
             changed: state.and_then(|state| state.changed),
             patience,

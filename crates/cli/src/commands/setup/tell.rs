@@ -1,5 +1,7 @@
 //! What the set-up says, and how its failures are told.
 
+use std::fmt::Write as _;
+
 use sendas_tenant::trouble::Service;
 use sendas_tenant::verify::CheckResult;
 use sendas_tenant::{
@@ -114,7 +116,7 @@ pub(super) fn verified(verification: &Verification, configured: Option<&Plan>) {
         let subject = format!("{} {mailbox}", check.id);
         let words = visible(&check.words);
         // Writing to a String cannot fail.
-        text.push_str(&format!("{:<11} {result}: {words}\n", subject.trim()));
+        _ = writeln!(text, "{:<11} {result}: {words}", subject.trim());
     }
     text.push_str(if verification.is_effective() {
         "effective   yes\n"

@@ -20,7 +20,7 @@ impl Kept {
     pub(super) fn json(&self) -> Json {
         json!({
             "kind": self.kind,
-            "place": self.place.as_ref().map(|place| place.path()),
+            "place": self.place.as_ref().map(Place::path),
         })
     }
 
