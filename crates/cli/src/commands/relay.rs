@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::BufRead as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ fn serve(relay: &Relay, global: &Global, machine: &Machine) -> Outcome {
     let ended = runtime.block_on(async {
         let server = Server::new(setup, base).map_err(|error| wrong(&error))?;
         let sockets = listeners(&settings, inherited()).map_err(|error| wrong(&error))?;
-        let local = settings.spool.socket().and_then(local);
+        let local = settings.spool.socket().and_then(|path| local(&path));
         let shutdown = CancellationToken::new();
         let watcher = Watcher {
             global,
@@ -198,8 +198,8 @@ fn hostname(machine: &Machine) -> String {
 }
 
 /// The socket for programs of this machine; without it they write into the spool themselves.
-fn local(path: PathBuf) -> Option<LocalListener> {
-    LocalListener::bind(&path)
+fn local(path: &Path) -> Option<LocalListener> {
+    LocalListener::bind(path)
         .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "no local socket"))
         .ok()
 }
