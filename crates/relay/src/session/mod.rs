@@ -6,6 +6,8 @@ mod conversation;
 mod refuse;
 mod shell;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod tests;
 
 pub use conversation::{Conversation, Health, Patience, Peer, Step, Submitted};
