@@ -34,6 +34,8 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
             "sendas-entra",
             "sendas-spool",
             "sendas-tls",
+            // Its policy is judged from the typed settings; `config` knows nothing of it.
+            "sendas-config",
         ],
     ),
     (
