@@ -40,18 +40,12 @@ pub(crate) fn line(text: &str) {
 /// Says whether talk may have colours: a terminal, and nothing in `NO_COLOR`, `CLICOLOR`,
 /// `CLICOLOR_FORCE` or `TERM` that speaks against it.
 pub(crate) fn talk_has_colour() -> bool {
-    !matches!(
-        anstream::AutoStream::choice(&io::stderr()),
-        ColorChoice::Never
-    )
+    !matches!(choice(&io::stderr()), ColorChoice::Never)
 }
 
 /// Says whether data may have colours.
 pub(crate) fn data_has_colour() -> bool {
-    !matches!(
-        anstream::AutoStream::choice(&io::stdout()),
-        ColorChoice::Never
-    )
+    !matches!(choice(&io::stdout()), ColorChoice::Never)
 }
 
 /// Makes text from elsewhere harmless for a terminal: what could move the cursor, change
@@ -73,6 +67,15 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Whether a stream takes colour. A dumb terminal takes none, not even where `CI` is set, which
+/// is otherwise a sign of one that does.
+fn choice(stream: &impl anstream::stream::RawStream) -> ColorChoice {
+    if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
+        return ColorChoice::Never;
+    }
+    anstream::AutoStream::choice(stream)
 }
 
 #[cfg(test)]
