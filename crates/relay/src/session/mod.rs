@@ -1,4 +1,4 @@
-//! One client's session: what is said (pure, [`conversation`]), and the octets (a shell).
+//! One client's session: what is said (pure, `conversation`), and the octets (a shell).
 
 mod auth;
 mod body;
