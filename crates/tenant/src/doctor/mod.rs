@@ -1,7 +1,7 @@
 //! Looks at everything between this machine and a mailbox, and names one cause.
 //!
 //! [`examine`] makes the looks at once, each with a deadline of its own, and answers within ten
-//! seconds: a row for each of the [`checks`], and the causes of what does not work, the true one
+//! seconds: a row for each of the [`checks()`], and the causes of what does not work, the true one
 //! first. [`judge()`] is the core: [`Facts`] in, [`Verdict`]s out, without I/O. The causes are rows
 //! of [`cause`], and [`page`] writes the book from them.
 //!
