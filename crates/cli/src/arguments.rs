@@ -1,12 +1,11 @@
 //! The command line: what may be written, and the help about it.
 
-use std::path::PathBuf;
-
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     completions, config, demo, doctor, probe, queue, relay, sandbox, send, setup, token,
 };
+use crate::global::Global;
 
 /// Sends mail through Microsoft 365 as a service principal: no user, no password, no browser.
 #[derive(Debug, Parser)]
@@ -31,17 +30,6 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Global {
-    /// Read this configuration file instead of looking for one.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Tell more on standard error; twice for the details of every step. Never a secret.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use sendas_config::{Complaints, Loaded, Principal, Settings};
 
-use crate::arguments::Global;
+use crate::global::Global;
 use crate::machine::Machine;
 use crate::output;
 use crate::report::Failure;

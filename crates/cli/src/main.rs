@@ -5,6 +5,7 @@ mod clock;
 mod commands;
 mod configuration;
 mod exit;
+mod global;
 mod identity;
 mod log;
 mod machine;
@@ -21,8 +22,9 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-use arguments::{Arguments, Command, Global};
+use arguments::{Arguments, Command};
 use exit::Exit;
+use global::Global;
 use machine::Machine;
 use sendmail::Personality;
 
@@ -110,7 +112,10 @@ fn run_own(arguments: Arguments, machine: &Machine) -> Exit {
             commands::setup::run(&command, global, machine),
         ),
         Command::Sandbox(command) => (command.json(), commands::sandbox::run(&command)),
-        Command::Completions(command) => (false, commands::completions::run(&command)),
+        Command::Completions(command) => (
+            false,
+            commands::completions::run(&command, arguments::command()),
+        ),
         Command::Sendmail(_) | Command::Mailq(_) | Command::Newaliases(_) => {
             unreachable!("they have a command line and codes of their own")
         }

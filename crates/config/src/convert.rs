@@ -1,18 +1,14 @@
 //! From the checked tree to settings: the one step that can still say no.
 
-use std::path::{Path, PathBuf};
-
 use crate::complaint::Complaint;
 use crate::kind::Kind;
 use crate::mailbox::{MailboxEntry, Pattern};
+use crate::reader::{CHECKED, Reader, duplicates, given_name, table, text};
 use crate::reference::{self, Presence};
 use crate::relay;
 use crate::settings::{Cloud, Credential, Method, Network, Principal, SecretPlace, Send, Settings};
 use crate::tree::{Node, Place, Source, SourceName, Table, Value};
 use crate::units;
-
-/// Why `expect` holds below.
-pub(crate) const CHECKED: &str = "the tree was checked against the table";
 
 /// Makes settings of a tree that `check` had nothing against.
 pub(crate) fn settings(
@@ -21,7 +17,7 @@ pub(crate) fn settings(
     sources: &[Source],
     errors: &mut Vec<Complaint>,
 ) -> Settings {
-    let reader = Reader { sources };
+    let reader = Reader::new(sources);
     let nodes = tree.list("principal");
     let principals: Vec<Principal> = nodes
         .iter()
@@ -58,11 +54,6 @@ pub(crate) fn settings(
     }
 }
 
-/// Reads values that depend on where they stand.
-pub(crate) struct Reader<'a> {
-    sources: &'a [Source],
-}
-
 impl Reader<'_> {
     fn principal(
         &self,
@@ -80,7 +71,7 @@ impl Reader<'_> {
             };
             let complaint = Complaint::at(place, title, "nothing proves it to the tenant");
             errors.push(
-                if matches!(self.sources[place.source].name, SourceName::Variable(_)) {
+                if matches!(self.source(place).name, SourceName::Variable(_)) {
                     complaint.help(
                         "set `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_CLIENT_SECRET` or \
                      `AZURE_FEDERATED_TOKEN_FILE`, or a `SENDAS_PRINCIPAL_0_CREDENTIAL_…` variable",
@@ -191,22 +182,6 @@ impl Reader<'_> {
             SecretPlace::Variable(own.text("env").expect(CHECKED).to_owned())
         }
     }
-
-    fn path_in(&self, table: &Table, key: &str) -> PathBuf {
-        self.path(table.get(key).expect(CHECKED))
-    }
-
-    /// A path, seen from the folder of the file it stands in; one from a variable is left as
-    /// it is and so means the working folder.
-    pub(crate) fn path(&self, node: &Node) -> PathBuf {
-        let Value::Text(path) = &node.value else {
-            unreachable!("{CHECKED}")
-        };
-        match &self.sources[node.place.source].name {
-            SourceName::File(file) => file.parent().unwrap_or(Path::new("")).join(path),
-            SourceName::Variable(_) => PathBuf::from(path),
-        }
-    }
 }
 
 fn mailbox_entry(node: &Node) -> MailboxEntry {
@@ -221,61 +196,6 @@ fn mailbox_entry(node: &Node) -> MailboxEntry {
             mailbox: None,
         },
         _ => unreachable!("{CHECKED}"),
-    }
-}
-
-/// The text of a setting, or its default from the table.
-pub(crate) fn text(own: &Table, path: &str) -> String {
-    let name = path.rsplit('.').next().unwrap_or(path);
-    if let Some(text) = own.text(name) {
-        return text.to_owned();
-    }
-    match reference::key(path).map(|key| key.presence) {
-        Some(Presence::Default(value)) => value.trim_matches('"').to_owned(),
-        _ => unreachable!("{path} has a default in the table"),
-    }
-}
-
-pub(crate) fn table(node: &Node) -> &Table {
-    match &node.value {
-        Value::Table(table) => table,
-        _ => unreachable!("{CHECKED}"),
-    }
-}
-
-pub(crate) fn element(node: &Node) -> &str {
-    match &node.value {
-        Value::Text(text) => text,
-        _ => unreachable!("{CHECKED}"),
-    }
-}
-
-/// The name a section goes by: `name`, else `tenant`.
-fn given_name(own: &Table) -> Option<String> {
-    own.text("name")
-        .or_else(|| own.text("tenant"))
-        .map(str::to_owned)
-}
-
-pub(crate) fn duplicates(nodes: &[Node], section: &str, errors: &mut Vec<Complaint>) {
-    for (at, node) in nodes.iter().enumerate() {
-        let name = given_name(table(node));
-        let earlier = nodes[..at]
-            .iter()
-            .any(|other| given_name(table(other)) == name);
-        if let Some(name) = name.filter(|_| earlier) {
-            let place = table(node)
-                .get("name")
-                .map_or(&node.place, |node| &node.place);
-            errors.push(
-                Complaint::at(
-                    place,
-                    format!("two `{section}` sections are named `{name}`"),
-                    "the name is taken by an earlier section",
-                )
-                .help("give each a `name` of its own"),
-            );
-        }
     }
 }
 

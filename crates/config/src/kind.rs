@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::domain::domain;
 use crate::mailbox::Pattern;
 use crate::suggest;
 use crate::tree::{Node, Value};
@@ -270,19 +271,6 @@ fn tenant(text: &str) -> Result<(), Wrong> {
     } else {
         Err(Wrong::new("neither a tenant id nor a domain"))
     }
-}
-
-/// Says whether a text is a host name of letters, digits, hyphens and dots, or one with
-/// letters beyond ASCII (RFC 6531); never one that could end a path or a line.
-pub(crate) fn domain(text: &str) -> bool {
-    text.len() <= 255
-        && text.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-        })
 }
 
 fn ehlo_name(text: &str) -> bool {

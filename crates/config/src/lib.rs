@@ -9,12 +9,15 @@
 mod check;
 mod complaint;
 mod convert;
+mod domain;
 mod environment;
 mod kind;
+mod layer;
 mod load;
 mod mailbox;
 mod mask;
 mod page;
+mod reader;
 pub mod reference;
 mod relay;
 mod schema;

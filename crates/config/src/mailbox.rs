@@ -3,7 +3,7 @@
 //! One AUTH chooses one mailbox, and that mailbox decides limits, Sent Items and the
 //! `SendAs` check. So the sender's own mailbox is used unless the configuration names another.
 
-use crate::kind::domain;
+use crate::domain::domain;
 
 /// Which addresses an entry covers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::complaint::Complaint;
-use crate::convert::{CHECKED, Reader, duplicates, element, table, text};
 use crate::kind::Network as IpNetwork;
 use crate::mailbox::Pattern;
+use crate::reader::{CHECKED, Reader, duplicates, element, table, text};
 use crate::settings::{
     LineEndings, Listen, ListenTls, Login, Relay, RelayClient, RewriteFrom, Spool, Uncertain,
 };

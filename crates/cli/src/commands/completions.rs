@@ -4,8 +4,8 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::exit::Exit;
+use crate::output;
 use crate::report::{Failure, Outcome};
-use crate::{arguments, output};
 
 #[derive(Debug, Args)]
 #[command(before_help = "\
@@ -18,14 +18,10 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
-pub(crate) fn run(command: &Completions) -> Outcome {
+/// Prints the script for the whole command line.
+pub(crate) fn run(command: &Completions, mut whole: clap::Command) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(
-        command.shell,
-        &mut arguments::command(),
-        "sendas",
-        &mut script,
-    );
+    clap_complete::generate(command.shell, &mut whole, "sendas", &mut script);
     output::octets(&script)
         .map_err(|error| Failure::machine("the completion script was not written", &error))?;
     Ok(Exit::Done)

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use sendas_config::{Finding, Loaded, Origin, Shown};
 use serde_json::{Value, json};
 
-use crate::arguments::Global;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::machine::Machine;
 use crate::output;
 use crate::report::{Failure, Outcome};

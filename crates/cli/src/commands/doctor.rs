@@ -15,9 +15,9 @@ use sendas_tenant::doctor::{
 };
 use sendas_tenant::{AdminTokens, State};
 
-use crate::arguments::Global;
 use crate::commands::send::draft_address;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::identity::{self, Identity};
 use crate::machine::Machine;
 use crate::report::{Failure, Outcome, chain, examination};

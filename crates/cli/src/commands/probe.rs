@@ -10,11 +10,11 @@ use sendas_smtp::client::Stage;
 use sendas_submit::{Connector, SubmitError};
 use serde_json::json;
 
-use crate::arguments::Global;
 use crate::clock::{self, Stopwatch};
 use crate::commands::send::draft_address;
 use crate::commands::token;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::identity::Identity;
 use crate::machine::Machine;
 use crate::recorder::Recorder;

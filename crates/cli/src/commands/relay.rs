@@ -14,8 +14,8 @@ use sendas_relay::{Base, Control, LocalListener, Relay as Server, Setup, View, l
 use sendas_submit::{Pool, PoolLimits};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::Global;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::identity::{self, Identity};
 use crate::machine::{self, Machine};
 use crate::report::{Failure, Outcome, chain};

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use sendas_entra::{Claims, Clock as _, Judgement, Severity, SystemClock, Token, TokenSource as _};
 use serde_json::{Value, json};
 
-use crate::arguments::Global;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::identity::Identity;
 use crate::machine::{self, Machine};
 use crate::report::{Failure, Kind, Outcome, chain, token as report};

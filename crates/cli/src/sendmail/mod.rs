@@ -26,8 +26,8 @@ use std::path::Path;
 use sendas_config::Settings;
 use sendas_spool::{Change, Filter, State};
 
-use crate::arguments::Global;
 use crate::commands::queue;
+use crate::global::Global;
 use crate::machine::Machine;
 use crate::{clock, configuration, log, output, runtime};
 

@@ -7,13 +7,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response};
 
+use super::asked::{Form, known_client, parameters, scope_text};
 use super::client::Client;
 use super::desk::{CodeAsked, Flow, Mode, Purpose, Stage};
 use super::failure::{self, Failure};
 use super::scope::{self, Wanted};
-use super::sign_in::{
-    Form, Step, after_sign_in, cookie, failed, known_client, parameters, refused, scope_text, show,
-};
+use super::sign_in::{after_sign_in, cookie, show};
+use super::step::{Step, failed, refused};
 use crate::state::view::View;
 use crate::world::World;
 

@@ -9,12 +9,14 @@ use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::asked;
 use super::client;
 use super::desk::{DEVICE_LIFE_S, Device, Flow, Kept, Purpose, SignedIn, Stage, Verdict};
 use super::failure::{self, Failure};
 use super::page;
 use super::scope;
-use super::sign_in::{self, Step};
+use super::sign_in;
+use super::step::{self, Step};
 use crate::front;
 use crate::world::World;
 
@@ -38,12 +40,12 @@ pub(super) async fn begin(
 
 fn judge(world: &World, tenant: &str, body: &[u8]) -> Result<String, Failure> {
     let (view, now) = world.view();
-    let form = sign_in::parameters(body).ok_or_else(|| failure::REQUEST_MALFORMED.with(&[]))?;
-    let client = sign_in::known_client(&view, tenant, &form)?;
+    let form = asked::parameters(body).ok_or_else(|| failure::REQUEST_MALFORMED.with(&[]))?;
+    let client = asked::known_client(&view, tenant, &form)?;
     if !client.fallback_public {
         return Err(failure::CREDENTIAL_MISSING.with(&[]));
     }
-    let wanted = scope::read(&view, &client, &sign_in::scope_text(&form)?)?;
+    let wanted = scope::read(&view, &client, &asked::scope_text(&form)?)?;
     let user_code: String = std::iter::repeat_with(|| {
         let index = usize::try_from(world.chance.next() % 32).unwrap_or_default();
         char::from(LETTERS[index])
@@ -79,7 +81,7 @@ pub(super) async fn ask(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let form = sign_in::parameters(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let form = asked::parameters(query.unwrap_or_default().as_bytes()).unwrap_or_default();
     match form.get("otc") {
         Some(code) => typed(&world, &headers, code),
         None => page::device(None),
@@ -87,12 +89,12 @@ pub(super) async fn ask(
 }
 
 /// `POST /devicelogin`
-pub(super) async fn asked(
+pub(super) async fn given(
     State(world): State<Arc<World>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let form = sign_in::parameters(&body).unwrap_or_default();
+    let form = asked::parameters(&body).unwrap_or_default();
     typed(&world, &headers, form.get("otc").map_or("", String::as_str))
 }
 
@@ -103,7 +105,7 @@ fn typed(world: &World, headers: &HeaderMap, user_code: &str) -> Response<Body> 
     };
     let client = match client::find(&view, &device.client.to_string(), "organizations") {
         Ok(client) => client,
-        Err(failure) => return sign_in::failed(world, headers, &failure),
+        Err(failure) => return step::failed(world, headers, &failure),
     };
     let flow = Flow {
         tenant: "common".into(),

@@ -1,9 +1,11 @@
 //! Entra ID over HTTPS: metadata, keys, the token endpoint, and the sign-in of people.
 
 mod admin_consent;
+mod asked;
 mod assertion;
 mod authorize;
 mod client;
+mod consent;
 mod delegated;
 pub(crate) mod desk;
 mod device;
@@ -14,6 +16,7 @@ mod metadata;
 mod page;
 mod scope;
 mod sign_in;
+mod step;
 mod token;
 
 #[cfg(test)]
@@ -25,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -54,8 +57,28 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/{tenant}/discovery/keys", get(metadata::keys_v1))
         .route("/{tenant}/oauth2/v2.0/token", any(token_v2))
         .route("/{tenant}/oauth2/token", any(token_v1))
-        .merge(sign_in::router())
+        .merge(pages())
         .with_state(world)
+}
+
+/// The routes of the pages on which people sign in.
+fn pages() -> Router<Arc<World>> {
+    Router::new()
+        .route(
+            "/{tenant}/oauth2/v2.0/authorize",
+            get(authorize::query).post(authorize::form),
+        )
+        .route(
+            "/{tenant}/oauth2/authorize",
+            get(authorize::query).post(authorize::form),
+        )
+        .route("/{tenant}/login", post(sign_in::go_on))
+        .route("/{tenant}/oauth2/v2.0/devicecode", post(device::begin))
+        .route("/{tenant}/oauth2/devicecode", post(device::begin))
+        .route("/devicelogin", get(device::ask).post(device::given))
+        .route("/{tenant}/v2.0/adminconsent", get(admin_consent::begin_v2))
+        .route("/{tenant}/adminconsent", get(admin_consent::begin_v1))
+        .route(page::STYLE_PATH, get(async || page::style()))
 }
 
 type Shared = State<Arc<World>>;

@@ -1,143 +1,31 @@
 //! Signing a person in: the way through the pages, from a password to a code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, Response, header};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::asked::{Form, parameters};
 use super::client::{self, Client};
-use super::desk::{AdminAsked, Code, CodeAsked, Flow, Purpose, SignedIn, Stage, Verdict};
-use super::failure::{self, Failure};
+use super::consent;
+use super::desk::{AdminAsked, Code, Flow, Purpose, SignedIn, Stage, Verdict};
+use super::failure;
 use super::page::{self, Shown};
 use super::scope::{self, Consent, Wanted};
-use super::{admin_consent, authorize, device, token};
+use super::step::{self, Step, failed, refused};
 use crate::digest;
-use crate::front::{self, Remark};
 use crate::state::roles;
 use crate::state::view::View;
 use crate::world::World;
 
-pub(super) type Form = BTreeMap<String, String>;
 type Shared = State<Arc<World>>;
 
 /// The cookie that tells a browser which signed in.
 const COOKIE: &str = "ESTSAUTH";
-
-/// The routes of sign-in.
-pub(super) fn router() -> Router<Arc<World>> {
-    Router::new()
-        .route(
-            "/{tenant}/oauth2/v2.0/authorize",
-            get(authorize::query).post(authorize::form),
-        )
-        .route(
-            "/{tenant}/oauth2/authorize",
-            get(authorize::query).post(authorize::form),
-        )
-        .route("/{tenant}/login", post(go_on))
-        .route("/{tenant}/oauth2/v2.0/devicecode", post(device::begin))
-        .route("/{tenant}/oauth2/devicecode", post(device::begin))
-        .route("/devicelogin", get(device::ask).post(device::asked))
-        .route("/{tenant}/v2.0/adminconsent", get(admin_consent::begin_v2))
-        .route("/{tenant}/adminconsent", get(admin_consent::begin_v1))
-        .route(page::STYLE_PATH, get(async || page::style()))
-}
-
-/// Reads a query or a form; none when it names a parameter twice.
-pub(super) fn parameters(text: &[u8]) -> Option<Form> {
-    let mut form = Form::new();
-    for (name, value) in form_urlencoded::parse(text) {
-        if form.insert(name.into_owned(), value.into_owned()).is_some() {
-            return None;
-        }
-    }
-    Some(form)
-}
-
-/// An error page, with the failure in the journal.
-pub(super) fn failed(world: &World, headers: &HeaderMap, failure: &Failure) -> Response<Body> {
-    let text = failure.description(front::stamp(world, headers));
-    remarked(page::error(&text), failure)
-}
-
-pub(super) fn remarked(mut response: Response<Body>, failure: &Failure) -> Response<Body> {
-    response.extensions_mut().insert(Remark {
-        code: format!("AADSTS{}", failure.row.code),
-        cause: Some(failure.text.clone()),
-    });
-    response
-}
-
-/// Sends a failure back to the client.
-pub(super) fn refused(
-    world: &World,
-    headers: &HeaderMap,
-    asked: &CodeAsked,
-    failure: &Failure,
-) -> Response<Body> {
-    // What the token endpoint calls a bad grant is a missing interaction here.
-    let error = match failure.row.error {
-        "invalid_grant" => "interaction_required",
-        other => other,
-    };
-    let mut parameters = vec![
-        ("error", error.to_owned()),
-        (
-            "error_description",
-            failure.description(front::stamp(world, headers)),
-        ),
-    ];
-    if let Some(state) = &asked.state {
-        parameters.push(("state", state.clone()));
-    }
-    remarked(
-        page::back(&asked.redirect_uri, asked.mode, &parameters),
-        failure,
-    )
-}
-
-/// The client of a request at a tenant.
-pub(super) fn known_client(view: &View, tenant: &str, form: &Form) -> Result<Client, Failure> {
-    match tenant {
-        "common" | "organizations" => {}
-        "consumers" => return Err(failure::COMMON_GRANT.with(&[])),
-        other => token::find_tenant(view, other)?,
-    }
-    let client = form
-        .get("client_id")
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| failure::PARAMETER_MISSING.with(&["client_id"]))?;
-    client::find(view, client, tenant)
-}
-
-/// The scopes of a request; `resource` of the v1.0 address is the same as its `/.default`.
-pub(super) fn scope_text(form: &Form) -> Result<String, Failure> {
-    let given = |name: &str| form.get(name).filter(|value| !value.is_empty());
-    match (given("scope"), given("resource")) {
-        (Some(scope), None) => Ok(scope.clone()),
-        (_, Some(resource)) => Ok(format!(
-            "{}/.default openid offline_access",
-            resource.trim_end_matches('/')
-        )),
-        (None, None) => Err(failure::PARAMETER_MISSING.with(&["scope"])),
-    }
-}
-
-/// Where a flow goes next.
-pub(super) enum Step {
-    /// The page of its stage, with what went wrong.
-    Stay(Option<String>),
-    /// Out of the pages.
-    Leave(Response<Body>),
-    /// To the client with a failure, or to an error page.
-    Refuse(Failure),
-}
 
 /// What follows a password and a second factor that were right.
 pub(super) fn after_sign_in(
@@ -165,7 +53,7 @@ pub(super) fn after_sign_in(
         if policies.consent_refused {
             return Step::Refuse(failure::CONSENT_DECLINED.with(&[]));
         }
-        flow.stage = Stage::Consent(admin_consent::names(view, client));
+        flow.stage = Stage::Consent(consent::names(view, client));
         return Step::Stay(None);
     };
     let again = matches!(&flow.purpose, Purpose::Code(asked) if asked.ask_again);
@@ -252,7 +140,7 @@ fn finish(
 }
 
 /// `POST /{tenant}/login`: one page was filled in.
-async fn go_on(
+pub(super) async fn go_on(
     State(world): Shared,
     Path(_tenant): Path<String>,
     headers: HeaderMap,
@@ -342,7 +230,7 @@ fn accept(
         return Step::Stay(None);
     };
     if let Purpose::AdminConsent(asked) = &flow.purpose {
-        return admin_consent::grant(world, client, asked);
+        return consent::grant(world, client, asked);
     }
     let Some(wanted) = flow.wanted.clone() else {
         return Step::Stay(None);
@@ -350,7 +238,7 @@ fn accept(
     let person = (!is_administrator(view, user)).then_some(user);
     let ids = [world.chance.guid(), world.chance.guid()];
     let kept: Result<(), std::convert::Infallible> = world.change(|tenant, _, _| {
-        let principal = admin_consent::principal(tenant, client, ids[0]);
+        let principal = consent::principal(tenant, client, ids[0]);
         scope::grant(
             tenant,
             principal,
@@ -389,7 +277,7 @@ pub(super) fn show(
         Step::Leave(response) => response,
         Step::Refuse(failure) => match &flow.purpose {
             Purpose::Code(asked) => refused(world, headers, asked, &failure),
-            Purpose::AdminConsent(asked) => admin_consent::refused(world, headers, asked, &failure),
+            Purpose::AdminConsent(asked) => step::consent_refused(world, headers, asked, &failure),
             Purpose::Device(device_code) => {
                 if *failure.row == failure::CONDITIONAL_ACCESS {
                     world.desk.decide(device_code, Verdict::Blocked);

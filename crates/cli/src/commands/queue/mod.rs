@@ -23,9 +23,9 @@ use clap::{Args, Subcommand};
 use sendas_config::Settings;
 use sendas_spool::{OpenError, Options, Spool, SpoolError};
 
-use crate::arguments::Global;
 use crate::configuration;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::machine::Machine;
 use crate::report::{Failure, Kind, Outcome, chain};
 use crate::{clock, runtime};

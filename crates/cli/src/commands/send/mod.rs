@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::Args;
 use sendas_envelope::{Mailbox, ReversePath};
 
-use crate::arguments::Global;
 use crate::clock;
+use crate::global::Global;
 use crate::identity::Identity;
 use crate::machine::Machine;
 use crate::report::{Failure, Outcome};

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use self::desk::Desk;
 use self::options::Options;
-use crate::arguments::Global;
 use crate::exit::Exit;
+use crate::global::Global;
 use crate::machine::{Machine, stdin_is_terminal};
 use crate::report::{Failure, Outcome};
 use crate::{output, runtime};

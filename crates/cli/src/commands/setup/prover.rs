@@ -16,7 +16,7 @@ use sendas_tenant::verify::{About, Prover, Refusal};
 use sendas_tenant::{Place, State, Trial};
 
 use super::desk::{Desk, wrong};
-use crate::arguments::Global;
+use crate::global::Global;
 use crate::machine::Machine;
 use crate::report::{Failure, chain};
 use crate::{clock, configuration, identity};
