@@ -1,6 +1,5 @@
 //! The HTTPS side: accepts connections, lets faults strike, writes the journal, asks the routers.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -20,22 +19,14 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use crate::entra::failure::{self, Stamp};
+use crate::answer::{Remark, json, made, plain, set_json, stamp};
+use crate::entra::failure;
 use crate::faults::{Effect, Fault, Step};
 use crate::journal::Channel;
 use crate::limits;
 use crate::line::{Line, Resetter};
 use crate::world::{Outcome, World};
 use crate::{exchange_admin, graph};
-
-/// What a handler tells the journal beyond the status.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Remark {
-    /// The error's number or code.
-    pub(crate) code: String,
-    /// Why, in words.
-    pub(crate) cause: Option<String>,
-}
 
 /// The routers, by interface.
 #[derive(Clone)]
@@ -278,59 +269,6 @@ impl Visit {
             .insert(Remark { code, cause: None });
         response
     }
-}
-
-// The answer a fault asks for.
-fn made(status: u16, headers: BTreeMap<String, String>, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (name.parse::<header::HeaderName>(), value.parse()) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
-
-/// The ids and the time of one error answer; a client's own request id becomes the correlation id.
-pub(crate) fn stamp(world: &World, headers: &HeaderMap) -> Stamp {
-    let own = headers
-        .get("client-request-id")
-        .and_then(|id| id.to_str().ok()?.parse().ok());
-    Stamp {
-        trace_id: world.chance.guid(),
-        correlation_id: own.unwrap_or_else(|| world.chance.guid()),
-        at: world.clock.now(),
-    }
-}
-
-/// A JSON answer.
-pub(crate) fn json(status: StatusCode, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    set_json(&mut response);
-    response
-}
-
-/// A JSON answer, or one without a body.
-pub(crate) fn answered(status: StatusCode, body: Option<&serde_json::Value>) -> Response<Body> {
-    if let Some(body) = body {
-        return json(status, body.to_string());
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
-fn set_json(response: &mut Response<Body>) {
-    let value = header::HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, value);
-}
-
-fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response
 }
 
 fn retry_after(response: &mut Response<Body>, seconds: u32) {

@@ -19,7 +19,9 @@
 //! # }
 //! ```
 
+mod answer;
 mod bearer;
+pub mod behaviours;
 pub mod canary;
 mod certs;
 mod chance;

@@ -6,5 +6,5 @@ use std::path::Path;
 fn the_page_of_behaviours_is_up_to_date() {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/sandbox-behaviours.md");
-    sendas_testkit::generated::check(&path, &sendas_sandbox::mark::page());
+    sendas_testkit::generated::check(&path, &sendas_sandbox::behaviours::page());
 }

@@ -16,10 +16,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::Removed;
 use super::{Document, ErrorAnswer, Refusal};
+use crate::behaviours;
 use crate::faults::Fault;
 use crate::journal::{Channel, Entry};
 use crate::limits;
-use crate::mark::{self, MarkedBehaviour};
+use crate::mark::MarkedBehaviour;
 use crate::world::World;
 
 /// Faults that wait for their step.
@@ -201,5 +202,5 @@ pub(crate) async fn admin_tokens(State(world): State<Arc<World>>) -> Json<AdminT
 /// What the sandbox does and how sure we are that the service does so.
 #[utoipa::path(get, path = "/behaviours", responses((status = 200, body = Vec<MarkedBehaviour>)))]
 pub(crate) async fn behaviours() -> Json<Vec<MarkedBehaviour>> {
-    Json(mark::behaviours())
+    Json(behaviours::behaviours())
 }

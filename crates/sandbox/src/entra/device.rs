@@ -17,7 +17,7 @@ use super::page;
 use super::scope;
 use super::sign_in;
 use super::step::{self, Step};
-use crate::front;
+use crate::answer;
 use crate::world::World;
 
 /// Letters of a user code: none that looks like another.
@@ -33,7 +33,7 @@ pub(super) async fn begin(
     body: Bytes,
 ) -> Response<Body> {
     match judge(&world, &tenant, &body) {
-        Ok(answer) => front::json(StatusCode::OK, answer),
+        Ok(answer) => answer::json(StatusCode::OK, answer),
         Err(failure) => super::refuse(&world, &headers, &failure),
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Shared, failure, refuse, token};
+use crate::answer;
 use crate::certs;
-use crate::front;
 use crate::world::World;
 
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration`
@@ -73,7 +73,7 @@ async fn keys(world: &Arc<World>, issuer: Option<String>) -> Response<Body> {
     let jwk = tokio::task::spawn_blocking(move || world.key().jwk(issuer.as_deref())).await;
     match jwk {
         Ok(jwk) => answer(&json!({ "keys": [jwk] })),
-        Err(_) => front::json(StatusCode::INTERNAL_SERVER_ERROR, "{}".into()),
+        Err(_) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, "{}".into()),
     }
 }
 
@@ -160,10 +160,10 @@ fn unknown(world: &World, headers: &HeaderMap, segment: &str) -> Response<Body> 
     match token::find_tenant(&view, segment) {
         Err(failure) => refuse(world, headers, &failure),
         // The tenant appeared meanwhile; asking again will find it.
-        Ok(()) => front::json(StatusCode::SERVICE_UNAVAILABLE, "{}".into()),
+        Ok(()) => answer::json(StatusCode::SERVICE_UNAVAILABLE, "{}".into()),
     }
 }
 
 fn answer(body: &Value) -> Response<Body> {
-    front::json(StatusCode::OK, body.to_string())
+    answer::json(StatusCode::OK, body.to_string())
 }

@@ -35,7 +35,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use self::failure::Failure;
 use self::token::{Request, Version};
-use crate::front::{self, Remark};
+use crate::answer::{self, Remark};
 use crate::world::World;
 
 /// The host names clients of the real service use; their token endpoints are audiences too.
@@ -144,7 +144,7 @@ fn token(
 }
 
 fn granted(body: &serde_json::Value, told: String) -> Response<Body> {
-    let mut response = front::json(StatusCode::OK, body.to_string());
+    let mut response = answer::json(StatusCode::OK, body.to_string());
     never_stored(&mut response);
     response.extensions_mut().insert(Remark {
         code: told,
@@ -155,9 +155,9 @@ fn granted(body: &serde_json::Value, told: String) -> Response<Body> {
 
 /// Entra's error answer.
 pub(crate) fn refuse(world: &World, headers: &HeaderMap, failure: &Failure) -> Response<Body> {
-    let stamp = front::stamp(world, headers);
+    let stamp = answer::stamp(world, headers);
     let status = StatusCode::from_u16(failure.row.status).expect("the table holds real statuses");
-    let mut response = front::json(status, failure.body(stamp).to_string());
+    let mut response = answer::json(status, failure.body(stamp).to_string());
     never_stored(&mut response);
     let trace = stamp.trace_id.to_string();
     if let Ok(trace) = HeaderValue::from_str(&trace) {

@@ -6,7 +6,7 @@ use http::{HeaderMap, Response};
 use super::desk::{AdminAsked, CodeAsked, Mode};
 use super::failure::Failure;
 use super::page;
-use crate::front::{self, Remark};
+use crate::answer::{self, Remark};
 use crate::world::World;
 
 /// Where a flow goes next.
@@ -21,7 +21,7 @@ pub(super) enum Step {
 
 /// An error page, with the failure in the journal.
 pub(super) fn failed(world: &World, headers: &HeaderMap, failure: &Failure) -> Response<Body> {
-    let text = failure.description(front::stamp(world, headers));
+    let text = failure.description(answer::stamp(world, headers));
     remarked(page::error(&text), failure)
 }
 
@@ -49,7 +49,7 @@ pub(super) fn refused(
         ("error", error.to_owned()),
         (
             "error_description",
-            failure.description(front::stamp(world, headers)),
+            failure.description(answer::stamp(world, headers)),
         ),
     ];
     if let Some(state) = &asked.state {
@@ -72,7 +72,7 @@ pub(super) fn consent_refused(
         ("error", failure.row.error.to_owned()),
         (
             "error_description",
-            failure.description(front::stamp(world, headers)),
+            failure.description(answer::stamp(world, headers)),
         ),
         ("admin_consent", "True".to_owned()),
     ];

@@ -1,14 +1,11 @@
-//! The catalogue of cmdlets: name, parameters, who may run it, what it does.
+//! A cmdlet: name, parameters, who may run it, what it does.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::error::{self, CmdletError};
+use super::error::CmdletError;
 use super::parameters::{Kind, Parameters};
-use super::{access, groups, mailboxes, organization, permissions, principals, roles};
-use crate::bearer::Caller;
 use crate::chance::Chance;
 use crate::state::Tenant;
-use crate::world::World;
 
 /// Which role group a cmdlet needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,58 +72,4 @@ impl Cmdlet {
     pub(super) fn reads(&self) -> bool {
         self.name.starts_with("Get-") || self.name.starts_with("Test-")
     }
-}
-
-/// Every cmdlet.
-pub(super) fn all() -> impl Iterator<Item = &'static Cmdlet> {
-    [
-        principals::CMDLETS,
-        organization::CMDLETS,
-        mailboxes::CMDLETS,
-        permissions::CMDLETS,
-        roles::CMDLETS,
-        groups::CMDLETS,
-    ]
-    .into_iter()
-    .flatten()
-}
-
-/// Runs a cmdlet for a caller.
-pub(super) fn run(
-    world: &World,
-    caller: &Caller,
-    name: &str,
-    given: &Map<String, Value>,
-) -> Result<Output, CmdletError> {
-    let cmdlet = all()
-        .find(|cmdlet| cmdlet.name.eq_ignore_ascii_case(name))
-        .ok_or_else(|| error::DENIED.with(&[name]))?;
-    // `WhatIf` leaves by the way of an error, which changes nothing.
-    let done = world.change(|tenant, view, _| {
-        access::judge(view, caller, cmdlet).map_err(Left::Refused)?;
-        let parameters =
-            Parameters::bind(given, cmdlet.parameters, cmdlet.mandatory).map_err(Left::Refused)?;
-        let what_if = parameters.flag("WhatIf").unwrap_or_default();
-        let output = (cmdlet.run)(&mut Invocation {
-            tenant,
-            parameters,
-            chance: &world.chance,
-        })
-        .map_err(Left::Refused)?;
-        if what_if {
-            Err(Left::WhatIf)
-        } else {
-            Ok(output)
-        }
-    });
-    match done {
-        Ok(output) => Ok(output),
-        Err(Left::WhatIf) => Ok(Output::default()),
-        Err(Left::Refused(error)) => Err(error),
-    }
-}
-
-enum Left {
-    WhatIf,
-    Refused(CmdletError),
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod batch;
+mod catalogue;
 mod cmdlet;
 pub(crate) mod error;
 mod groups;
@@ -27,8 +28,8 @@ use serde_json::{Map, Value, json};
 
 use self::cmdlet::Output;
 use self::error::CmdletError;
+use crate::answer::{self, Remark};
 use crate::bearer::{self, Caller};
-use crate::front::{self, Remark};
 use crate::world::World;
 
 /// Names of Exchange Online as a resource, as they stand in `aud`.
@@ -101,14 +102,14 @@ struct Said {
 }
 
 fn response(world: &World, headers: &HeaderMap, said: Said) -> Response<Body> {
-    let mut response = front::answered(said.status, said.body.as_ref());
+    let mut response = answer::answered(said.status, said.body.as_ref());
     if let Some(error) = &said.error {
         let name = error.row.exception_name();
         response
             .headers_mut()
             .insert("x-exceptiontype", HeaderValue::from_static(name));
     }
-    let stamp = front::stamp(world, headers);
+    let stamp = answer::stamp(world, headers);
     if let Ok(id) = HeaderValue::from_str(&stamp.correlation_id.to_string()) {
         response.headers_mut().insert("request-id", id);
     }
@@ -182,7 +183,7 @@ fn run(
         Ok(asked) => asked,
         Err(error) => return refusal(String::new(), error),
     };
-    match cmdlet::run(world, caller, name, &parameters) {
+    match catalogue::run(world, caller, name, &parameters) {
         Err(error) => refusal(name.to_owned(), error),
         Ok(output) if output.objects.is_none() && output.warnings.is_empty() => Said {
             status: StatusCode::NO_CONTENT,
@@ -263,7 +264,7 @@ async fn module_file(
         Err(refused) => return refused,
     };
     let (view, _) = world.view();
-    let names: Vec<&str> = cmdlet::all()
+    let names: Vec<&str> = catalogue::all()
         .filter(|cmdlet| access::judge(&view, &caller, cmdlet).is_ok())
         .map(|cmdlet| cmdlet.name)
         .collect();

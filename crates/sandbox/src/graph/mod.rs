@@ -31,8 +31,8 @@ use serde_json::{Map, Value, json};
 use self::error::GraphError;
 use self::path::Parts;
 use self::query::Query;
+use crate::answer::{self, Remark};
 use crate::bearer::{self, Caller, Refused};
-use crate::front::{self, Remark};
 use crate::state::Tenant;
 use crate::state::view::View;
 use crate::world::World;
@@ -217,7 +217,7 @@ impl Reply {
     }
 
     fn response(self, world: &World, headers: &HeaderMap) -> Response<Body> {
-        let mut response = front::answered(self.status, self.body.as_ref());
+        let mut response = answer::answered(self.status, self.body.as_ref());
         if response.headers().contains_key(header::CONTENT_TYPE) {
             response.headers_mut().insert(
                 header::CONTENT_TYPE,
@@ -226,16 +226,16 @@ impl Reply {
                 ),
             );
         }
-        request_ids(&mut response, front::stamp(world, headers));
+        request_ids(&mut response, answer::stamp(world, headers));
         response
     }
 }
 
 /// The error answer of Microsoft Graph.
 pub(crate) fn refuse(world: &World, headers: &HeaderMap, error: &GraphError) -> Response<Body> {
-    let stamp = front::stamp(world, headers);
+    let stamp = answer::stamp(world, headers);
     let status = StatusCode::from_u16(error.row.status).expect("the table holds real statuses");
-    let mut response = front::json(status, error.body(stamp).to_string());
+    let mut response = answer::json(status, error.body(stamp).to_string());
     request_ids(&mut response, stamp);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(
