@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// How long a program may run unless the test says otherwise.
 pub const RUN_S_DEFAULT: u64 = 60;
@@ -40,7 +41,8 @@ pub struct Finished {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    /// Each line as it comes, with its end; closed when the program closes its end.
+    lines: UnboundedReceiver<String>,
     limit: Duration,
 }
 
@@ -157,19 +159,67 @@ impl Program {
         finished
     }
 
-    /// Starts the program and lets it run; its standard error goes to the test's.
+    /// Starts the program and lets it run; its lines are those of its standard output, its standard
+    /// error goes to the test's.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn start(mut self) -> Running {
         self.command.stdin(Stdio::null()).stderr(Stdio::inherit());
-        let mut child = self.command.spawn().unwrap_or_else(|error| {
-            panic!("cannot start {}: {error}", self.path.display());
-        });
+        let mut child = self.spawn();
         let stdout = child.stdout.take().expect("standard output was asked for");
+        self.running(child, stdout, "stdout")
+    }
+
+    /// Starts the program and lets it run; its lines are those of its log, the standard error. Its
+    /// standard output goes to the test's.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_logged(mut self) -> Running {
+        self.command.stdin(Stdio::null()).stdout(Stdio::inherit());
+        let mut child = self.spawn();
+        let stderr = child.stderr.take().expect("standard error was asked for");
+        self.running(child, stderr, "stderr")
+    }
+
+    fn spawn(&mut self) -> Child {
+        self.command.spawn().unwrap_or_else(|error| {
+            panic!("cannot start {}: {error}", self.path.display());
+        })
+    }
+
+    /// Reads the lines on a task of its own, so that the program never waits for the test.
+    fn running(
+        &self,
+        child: Child,
+        stream: impl AsyncRead + Unpin + Send + 'static,
+        kind: &'static str,
+    ) -> Running {
+        let (sender, lines) = unbounded_channel();
+        let path = self.path.clone();
+        let is_secret = self.stdout_is_secret && kind == "stdout";
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            let mut all = Vec::new();
+            let mut line = Vec::new();
+            while stream
+                .read_until(b'\n', &mut line)
+                .await
+                .is_ok_and(|read| read > 0)
+            {
+                all.extend_from_slice(&line);
+                // Nobody may listen any more; the program's lines are still to be kept.
+                drop(sender.send(String::from_utf8_lossy(&line).into_owned()));
+                line.clear();
+            }
+            if !is_secret {
+                keep(&path, kind, &all);
+            }
+        });
         Running {
             child,
-            stdout: BufReader::new(stdout),
+            lines,
             limit: self.limit,
         }
     }
@@ -204,33 +254,30 @@ impl Finished {
 }
 
 impl Running {
-    /// Waits for the next line of standard output that `wanted` accepts and returns it without its
-    /// end.
+    /// Waits for the next line that `wanted` accepts and returns it without its end.
     ///
     /// # Panics
     /// When the program ends, or says no such line within its limit.
     pub async fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut passed = String::new();
         let search = async {
-            loop {
-                let mut line = String::new();
-                let read = self
-                    .stdout
-                    .read_line(&mut line)
-                    .await
-                    .expect("the output is text");
-                assert!(
-                    read > 0,
-                    "the program ended before the line that was waited for"
-                );
-                let line = line.trim_end_matches(['\r', '\n']);
-                if wanted(line) {
-                    return line.to_owned();
+            while let Some(line) = self.lines.recv().await {
+                let bare = line.trim_end_matches(['\r', '\n']);
+                if wanted(bare) {
+                    return Some(bare.to_owned());
                 }
+                passed.push_str(&line);
             }
+            None
         };
-        tokio::time::timeout(self.limit, search)
-            .await
-            .expect("the line comes within the limit")
+        match tokio::time::timeout(self.limit, search).await {
+            Ok(Some(line)) => line,
+            Ok(None) => panic!("the program ended before the line that was waited for:\n{passed}"),
+            Err(late) => panic!(
+                "the line did not come within {:?} ({late}):\n{passed}",
+                self.limit
+            ),
+        }
     }
 
     /// The process id, while it runs.
@@ -251,10 +298,9 @@ impl Running {
     pub async fn ended(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         let work = async {
-            self.stdout
-                .read_to_string(&mut rest)
-                .await
-                .expect("the output is text");
+            while let Some(line) = self.lines.recv().await {
+                rest.push_str(&line);
+            }
             self.child.wait().await.expect("a child can be waited for")
         };
         let status = tokio::time::timeout(self.limit, work)
@@ -345,6 +391,16 @@ mod tests {
         );
         assert!(running.id().is_some());
         running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn hears_a_log_and_never_makes_the_program_wait() {
+        let script = "echo ready >&2; yes log | head -n 100000 >&2; echo done >&2; exit 7";
+        let mut running = Program::new("/bin/sh").args(["-c", script]).start_logged();
+        assert_eq!(running.line(|line| line == "ready").await, "ready");
+        assert_eq!(running.line(|line| line == "done").await, "done");
+        let (status, rest) = running.ended().await;
+        assert_eq!((status.code(), rest.as_str()), (Some(7), ""));
     }
 
     #[tokio::test]

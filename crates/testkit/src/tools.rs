@@ -51,6 +51,32 @@ pub fn node() -> PathBuf {
     if own.exists() { own } else { program("node") }
 }
 
+/// `smtp-source`, the test generator of Postfix: the machine's, or the one of the package that was
+/// unpacked beside, with nothing of it installed or started.
+///
+/// # Panics
+/// When it is not there; the text says how to install it.
+#[cfg(feature = "net")]
+pub fn smtp_source() -> crate::process::Program {
+    use crate::process::Program;
+
+    if let Some(path) = find("smtp-source") {
+        return Program::new(path);
+    }
+    let package = unpacked("postfix");
+    Program::new(expect_file(package.join("usr/sbin/smtp-source")))
+        .env("LD_LIBRARY_PATH", package.join("usr/lib/postfix"))
+}
+
+/// The folder in which a package of Debian lies unpacked: it is used from there, and nothing of it
+/// is installed or started.
+///
+/// # Panics
+/// When it is not there; the text says how to install it.
+pub fn unpacked(package: &str) -> PathBuf {
+    expect_file(folder().join("debian").join(package))
+}
+
 /// The folder of Node packages that tests use, for `NODE_PATH`.
 ///
 /// # Panics
