@@ -27,10 +27,9 @@ pub(crate) fn relay(reader: &Reader<'_>, own: &Table, errors: &mut Vec<Complaint
         }]
     };
     for (at, node) in own.list("listen").iter().enumerate() {
-        if listen[..at]
-            .iter()
-            .any(|earlier| earlier.address == listen[at].address)
-        {
+        let own = listen[at].address;
+        // Port 0 is whichever is free, another one each time.
+        if own.port() != 0 && listen[..at].iter().any(|earlier| earlier.address == own) {
             errors.push(Complaint::at(
                 &node.place,
                 "two listeners on one address",
