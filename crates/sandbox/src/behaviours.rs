@@ -117,6 +117,7 @@ const DECISIONS: &[Decision] = &[
     ("Tokens", "a secret comes in the body or by HTTP Basic", "takes either; refuses both at once", Mark::Documented),
     ("Tokens", "an assertion is signed with a registered certificate", "takes RS256 with `x5t` and PS256 with `x5t#S256`", Mark::Documented),
     ("Tokens", "an assertion's key is EC", "refuses it", Mark::Assumed),
+    ("Tokens", "the assertion is of a foreign issuer", "fetches the issuer's metadata and keys anew each time, trusting its own CA and the one in `issuers`; asks this machine only", Mark::Assumed),
     ("Tokens", "an assertion's dates are off", "allows five minutes; takes lives longer than ten minutes", Mark::Assumed),
     ("Tokens", "an assertion of a foreign issuer is presented", "compares issuer, audience, subject with the federated credentials, case sensitive", Mark::Documented),
     ("Tokens", "several things are wrong", "checks in the order form, tenant, grant, client, scope, credential, policy, resource", Mark::Assumed),

@@ -29,6 +29,8 @@ pub struct Details {
     pub graph: String,
     /// The Exchange admin interface's address.
     pub exchange_admin: String,
+    /// An issuer that is not Entra, for federated credentials: its name and address.
+    pub issuer: String,
     /// SMTP submission.
     pub smtp: SmtpDetails,
     /// The control interface.
@@ -125,6 +127,7 @@ pub(crate) fn details(world: &World) -> Details {
         authority: places.authority.clone(),
         graph: places.graph.clone(),
         exchange_admin: places.exchange_admin.clone(),
+        issuer: crate::entra::issuer::address(world),
         smtp: SmtpDetails {
             host: places.smtp_host.clone(),
             port: places.smtp.port(),

@@ -47,6 +47,7 @@ mod world;
 
 pub use certs::{CertsError, TlsMax};
 pub use control::openapi_json;
+pub use exchange_admin::cmdlets;
 pub use faults::{Effect, Fault, FaultError, Step};
 pub use files::env as env_of;
 pub use files::{AdminDetails, ClientDetails, ControlDetails, Details, SmtpDetails, TenantDetails};

@@ -30,6 +30,12 @@ pub const EXTERNAL_RECIPIENTS_TRIAL: u64 = 5_000;
 /// Milliseconds an error reply waits when the tarpit is on. Source: recorded time stamps.
 pub const TARPIT_MS: u64 = 5_000;
 
+/// Seconds a foreign issuer may take to tell its keys; then the assertion is refused. Assumed.
+pub const ISSUER_S_MAX: u64 = 5;
+
+/// Octets of a foreign issuer's metadata or key set; a longer one is refused. Assumed.
+pub const ISSUER_OCTETS_MAX: usize = 256 * 1024;
+
 /// Seconds between two polls with a device code. Source: device code page (`interval`).
 pub const DEVICE_CODE_INTERVAL_S: u32 = 5;
 

@@ -18,7 +18,7 @@ use crate::certs::{Certs, CertsError, TlsMax};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::entra::desk::Desk;
-use crate::entra::keys;
+use crate::entra::{issuer, keys};
 use crate::faults::{Fault, FaultError, Faults};
 use crate::files::{self, Details};
 use crate::front::{self, Fronts, Serves};
@@ -387,6 +387,11 @@ impl Running {
     /// Tokens of the administrator: for Microsoft Graph, and for the Exchange admin interface.
     pub fn admin_tokens(&self) -> (String, String) {
         entra::admin_tokens(&self.world)
+    }
+
+    /// A token of the issuer that is not Entra, for the audience Microsoft recommends.
+    pub fn issuer_token(&self, subject: &str) -> String {
+        issuer::token(&self.world, subject, issuer::AUDIENCE, limits::TOKEN_LIFE_S)
     }
 
     /// Stops serving and waits until every connection is closed.

@@ -127,6 +127,7 @@ fn described() -> (Router<Arc<World>>, utoipa::openapi::OpenApi) {
                 .routes(routes!(steering::clock, steering::advance))
                 .routes(routes!(steering::journal))
                 .routes(routes!(steering::admin_tokens))
+                .routes(routes!(steering::issuer_token))
                 .routes(routes!(steering::behaviours)),
         )
         .split_for_parts()

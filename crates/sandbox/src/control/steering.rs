@@ -199,6 +199,47 @@ pub(crate) async fn admin_tokens(State(world): State<Arc<World>>) -> Json<AdminT
     Json(AdminTokens { graph, exchange })
 }
 
+/// What a token of the foreign issuer is to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssuerTokenAsked {
+    /// Its subject.
+    subject: String,
+    /// Its audience; left out, the one Microsoft recommends.
+    #[serde(default = "issuer_audience")]
+    audience: String,
+    /// The seconds it lives.
+    #[serde(default = "issuer_token_life_s")]
+    life_s: u32,
+}
+
+fn issuer_audience() -> String {
+    crate::entra::issuer::AUDIENCE.to_owned()
+}
+
+fn issuer_token_life_s() -> u32 {
+    limits::TOKEN_LIFE_S
+}
+
+/// A token of the foreign issuer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IssuerToken {
+    /// The token: what a federated credential's file holds.
+    token: String,
+}
+
+/// A token of the issuer that is not Entra (`issuer` of `sandbox.json`), as a cluster or a build
+/// service would give it to a program.
+#[utoipa::path(post, path = "/issuer/tokens", request_body = IssuerTokenAsked,
+    responses((status = 200, body = IssuerToken)))]
+pub(crate) async fn issuer_token(
+    State(world): State<Arc<World>>,
+    Document(asked): Document<IssuerTokenAsked>,
+) -> Json<IssuerToken> {
+    let token = crate::entra::issuer::token(&world, &asked.subject, &asked.audience, asked.life_s);
+    Json(IssuerToken { token })
+}
+
 /// What the sandbox does and how sure we are that the service does so.
 #[utoipa::path(get, path = "/behaviours", responses((status = 200, body = Vec<MarkedBehaviour>)))]
 pub(crate) async fn behaviours() -> Json<Vec<MarkedBehaviour>> {

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::discovery::Published;
 use super::failure::{self, Failure};
 use super::jwt::{Jwt, PublicKey};
 use crate::digest;
@@ -18,6 +19,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) application: &'a Application,
     /// Addresses of this tenant's token endpoint: the accepted audiences.
     pub(crate) audiences: &'a [String],
+    /// What the issuer of the assertion publishes, when it was asked.
+    pub(crate) published: Option<&'a Published>,
     pub(crate) now: Timestamp,
 }
 
@@ -123,12 +126,19 @@ fn judge_federated(jwt: &Jwt<'_>, issuer: &str, at: &Circumstances<'_>) -> Resul
         };
         return Err(row.with(&[subject]));
     }
-    let keys = at
-        .view
-        .directory()
-        .issuers
-        .get(issuer)
-        .map(|issuer| &issuer.jwks["keys"]);
+    let keys = match at.published {
+        Some(Ok(published)) => Some(&published["keys"]),
+        Some(Err(error)) => {
+            let said = format!("the keys of the issuer were not found: {error}");
+            return Err(failure::ASSERTION_INVALID.with(&[&said]));
+        }
+        None => at
+            .view
+            .directory()
+            .issuers
+            .get(issuer)
+            .and_then(|issuer| Some(&issuer.jwks.as_ref()?["keys"])),
+    };
     let kid = jwt.head("kid");
     let verified = keys.and_then(|keys| keys.as_array()).is_some_and(|keys| {
         keys.iter()

@@ -115,6 +115,12 @@ pub(crate) fn prepare(now: Timestamp) {
     }
 }
 
+/// The key of the foreign issuer, made at first use.
+pub(crate) fn foreign(now: Timestamp) -> &'static SigningKey {
+    static FOREIGN: OnceLock<SigningKey> = OnceLock::new();
+    FOREIGN.get_or_init(|| SigningKey::make(now))
+}
+
 /// The key; whoever comes first waits until it is made.
 pub(crate) fn get(now: Timestamp) -> &'static SigningKey {
     KEY.get_or_init(|| SigningKey::make(now))

@@ -9,7 +9,9 @@ mod consent;
 mod delegated;
 pub(crate) mod desk;
 mod device;
+mod discovery;
 pub(crate) mod failure;
+pub(crate) mod issuer;
 pub(crate) mod jwt;
 pub(crate) mod keys;
 mod metadata;
@@ -58,6 +60,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/{tenant}/oauth2/v2.0/token", any(token_v2))
         .route("/{tenant}/oauth2/token", any(token_v1))
         .merge(pages())
+        .merge(issuer::router())
         .with_state(world)
 }
 
@@ -90,7 +93,7 @@ async fn token_v2(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    token(&world, Version::V2, &tenant, &method, &headers, &body)
+    token(&world, Version::V2, &tenant, &method, &headers, &body).await
 }
 
 async fn token_v1(
@@ -100,10 +103,10 @@ async fn token_v1(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    token(&world, Version::V1, &tenant, &method, &headers, &body)
+    token(&world, Version::V1, &tenant, &method, &headers, &body).await
 }
 
-fn token(
+async fn token(
     world: &World,
     version: Version,
     tenant: &str,
@@ -114,13 +117,20 @@ fn token(
     if method != Method::POST {
         return refuse(world, headers, &failure::METHOD.with(&[method.as_str()]));
     }
+    let form = form(headers, body);
+    let assertion = form.as_ref().and_then(|form| form.get("client_assertion"));
+    let published = match assertion {
+        Some(assertion) => discovery::of_assertion(world, assertion).await,
+        None => None,
+    };
     let (view, now) = world.view();
     let request = Request {
         tenant,
         version,
-        form: form(headers, body),
+        form,
         basic: basic(headers),
         authorities: &authorities(world),
+        published,
     };
     if request
         .parameter("grant_type")

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::assertion::{self, Circumstances};
+use super::discovery::Published;
 use super::failure::{self, Failure};
 use crate::canary::TOKEN_MARK;
 use crate::chance::Chance;
@@ -37,6 +38,8 @@ pub(crate) struct Request<'a> {
     pub(crate) basic: Option<(String, String)>,
     /// The authority's own addresses, without a slash at the end.
     pub(crate) authorities: &'a [String],
+    /// What the issuer of the assertion publishes, when it was asked.
+    pub(crate) published: Option<Published>,
 }
 
 impl Request<'_> {
@@ -284,6 +287,7 @@ pub(super) fn judge_credential(
             app_id,
             application,
             audiences: &audiences,
+            published: request.published.as_ref(),
             now,
         };
         return assertion::judge(assertion, &at).map(|()| Proof::Assertion);

@@ -32,6 +32,14 @@ use crate::answer::{self, Remark};
 use crate::bearer::{self, Caller};
 use crate::world::World;
 
+/// Every cmdlet that is imitated, with the names of its parameters.
+pub fn cmdlets() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    catalogue::all().map(|cmdlet| {
+        let parameters = cmdlet.parameters.iter().map(|(name, _)| *name);
+        (cmdlet.name, parameters.collect())
+    })
+}
+
 /// Names of Exchange Online as a resource, as they stand in `aud`.
 const AUDIENCES: [&str; 3] = [
     "https://outlook.office365.com",

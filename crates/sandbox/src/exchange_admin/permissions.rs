@@ -21,6 +21,13 @@ const FULL: &[(&str, Kind)] = &[
     ("AutoMapping", Kind::Flag),
 ];
 
+const FULL_REMOVED: &[(&str, Kind)] = &[
+    ("Identity", Kind::Text),
+    ("User", Kind::Text),
+    ("AccessRights", Kind::Texts),
+    ("InheritanceType", Kind::Text),
+];
+
 const SEND: &[(&str, Kind)] = &[
     ("Identity", Kind::Text),
     ("Trustee", Kind::Text),
@@ -49,7 +56,7 @@ pub(super) const CMDLETS: &[Cmdlet] = &[
     Cmdlet {
         name: "Remove-MailboxPermission",
         needs: Needs::Recipients,
-        parameters: FULL,
+        parameters: FULL_REMOVED,
         mandatory: &["Identity", "User", "AccessRights"],
         run: |call| remove(call, &FULL_ACCESS),
     },

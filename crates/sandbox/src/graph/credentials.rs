@@ -242,7 +242,9 @@ fn certificate(entry: &Map<String, Value>, now: Timestamp) -> Result<Certificate
     {
         return Err(error::PROPERTY.with(&["keyCredentials", "Application"]));
     }
+    // Blanks and line ends do not count: the Azure CLI sends the body of a PEM file as it stands.
     let der = text("key")
+        .map(|key| key.split_ascii_whitespace().collect::<String>())
         .and_then(|key| STANDARD.decode(key).ok())
         .ok_or_else(invalid)?;
     let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|_| invalid())?;

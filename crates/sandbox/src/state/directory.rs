@@ -335,12 +335,17 @@ fn distribution() -> String {
     "distribution".into()
 }
 
-/// A foreign token issuer and its keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A foreign token issuer, as far as its address does not tell everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Issuer {
-    /// Its JSON Web Key Set (RFC 7517).
-    pub jwks: serde_json::Value,
+    /// Its JSON Web Key Set (RFC 7517); left out, the set is fetched from where the issuer
+    /// publishes it, on this machine only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
+    /// The authority to trust when it is asked, in PEM form, besides the sandbox's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
 }
 
 /// Tenant-wide rules of the directory.

@@ -73,7 +73,7 @@ pub struct Tenant {
     /// Distribution and security groups, by object id.
     #[serde(default)]
     pub groups: BTreeMap<Uuid, Group>,
-    /// Foreign token issuers whose keys the tenant can fetch, by issuer URL.
+    /// Foreign token issuers whose keys cannot be fetched by their URL alone, by that URL.
     #[serde(default)]
     pub issuers: BTreeMap<String, Issuer>,
     /// Tenant-wide rules of the directory.

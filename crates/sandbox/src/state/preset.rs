@@ -19,6 +19,10 @@ use crate::digest;
 
 /// Client id of Office 365 Exchange Online.
 pub(crate) const EXCHANGE_APP_ID: Uuid = uuid!("00000002-0000-0ff1-ce00-000000000000");
+/// Azure's own management interface, as a resource: known by this id in every tenant.
+const MANAGEMENT_APP_ID: Uuid = uuid!("797f4846-ba00-4fd7-ba43-dac1f8f63013");
+/// Its enterprise application's object id, the same in every sandbox.
+const MANAGEMENT_ID: Uuid = uuid!("797f4846-0000-4000-8000-000000000001");
 /// Client id of Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: Uuid = uuid!("00000003-0000-0000-c000-000000000000");
 /// The permission of the classic path, by name.
@@ -351,6 +355,26 @@ fn fresh(chance: &Chance) -> Tenant {
         scopes: offered(GRAPH_SCOPES),
         ..exchange.clone()
     };
+    // What command line tools of Azure ask a token for when they sign in.
+    let management = ServicePrincipal {
+        app_id: MANAGEMENT_APP_ID,
+        display_name: "Windows Azure Service Management API".into(),
+        names: [
+            "https://management.core.windows.net",
+            "https://management.azure.com",
+        ]
+        .map(Into::into)
+        .into(),
+        app_roles: BTreeMap::new(),
+        scopes: BTreeMap::from([(
+            uuid!("41094075-9dad-400e-a0bd-54e686782033"),
+            permission(
+                "user_impersonation",
+                "Access Azure Resource Manager as organization users",
+            ),
+        )]),
+        ..exchange.clone()
+    };
     Tenant {
         id: chance.guid(),
         domain: DOMAIN.into(),
@@ -359,7 +383,11 @@ fn fresh(chance: &Chance) -> Tenant {
         licences: 25,
         trial: false,
         applications: BTreeMap::new(),
-        service_principals: BTreeMap::from([(chance.guid(), exchange), (chance.guid(), graph)]),
+        service_principals: BTreeMap::from([
+            (chance.guid(), exchange),
+            (chance.guid(), graph),
+            (MANAGEMENT_ID, management),
+        ]),
         app_role_assignments: BTreeMap::new(),
         permission_grants: BTreeMap::new(),
         deleted: BTreeMap::new(),

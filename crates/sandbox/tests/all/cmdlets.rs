@@ -351,8 +351,18 @@ async fn permissions_are_added_read_and_removed() {
         "ManagementObjectNotFoundException",
         &uuid(7),
     );
+    // Only what adds a right knows about Outlook's mapping.
+    let with_mapping = json!({"Identity": mailbox, "User": who, "AccessRights": "FullAccess",
+        "AutoMapping": false});
+    refused(
+        &admin.run("Remove-MailboxPermission", with_mapping).await,
+        400,
+        "ParameterBindingException",
+        "AutoMapping",
+    );
+    let less = json!({"Identity": mailbox, "User": who, "AccessRights": "FullAccess"});
     for (remove, parameters) in [
-        ("Remove-MailboxPermission", &full),
+        ("Remove-MailboxPermission", &less),
         ("Remove-RecipientPermission", &send),
     ] {
         assert_eq!(

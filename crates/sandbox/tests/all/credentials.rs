@@ -141,8 +141,11 @@ async fn keys_are_patched_then_rolled_with_a_proof() {
     let path = format!("applications/{id}");
     let (first, second) = (pair(), pair());
     let entry = |pair: &Pair| {
+        // With line ends, as the Azure CLI sends it.
+        let key = STANDARD.encode(&pair.der);
+        let (head, rest) = key.split_at(64);
         json!({"type": "AsymmetricX509Cert", "usage": "Verify", "displayName": "k",
-            "key": STANDARD.encode(&pair.der)})
+            "key": format!("{head}\n{rest}\n")})
     };
     let set = graph
         .patch(&path, json!({"keyCredentials": [entry(&first)]}))

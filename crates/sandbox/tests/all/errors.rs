@@ -348,13 +348,13 @@ async fn a_new_secret_is_not_valid_at_once() {
     assert_eq!(said(&ask(&sandbox, &https, &new).await).0, 200);
 }
 
-struct Signer {
+pub(crate) struct Signer {
     pair: RsaKeyPair,
     der: Vec<u8>,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let pkcs8 = pair.as_der().unwrap();
         let signer = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(
@@ -367,7 +367,12 @@ impl Signer {
         Self { pair, der }
     }
 
-    fn sign(&self, encoding: &'static dyn RsaEncoding, header: &Value, claims: &Value) -> String {
+    pub(crate) fn sign(
+        &self,
+        encoding: &'static dyn RsaEncoding,
+        header: &Value,
+        claims: &Value,
+    ) -> String {
         let text = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header.to_string()),
@@ -397,7 +402,7 @@ impl Signer {
         self.sign(&RSA_PKCS1_SHA256, &header, claims)
     }
 
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let (_, certificate) = x509_parser::parse_x509_certificate(&self.der).unwrap();
         let x509_parser::public_key::PublicKey::RSA(key) =
             certificate.public_key().parsed().unwrap()
@@ -412,7 +417,11 @@ impl Signer {
     }
 }
 
-async fn assert_with(sandbox: &Running, https: &Https, assertion: &str) -> (u16, u64, String) {
+pub(crate) async fn assert_with(
+    sandbox: &Running,
+    https: &Https,
+    assertion: &str,
+) -> (u16, u64, String) {
     let changed = [
         ("client_secret", ""),
         ("client_assertion_type", TYPE),

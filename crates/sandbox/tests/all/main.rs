@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod grants;
 mod https;
+mod issuers;
 mod limits;
 mod mail;
 mod rights;

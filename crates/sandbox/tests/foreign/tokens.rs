@@ -182,6 +182,35 @@ async fn azure_identity_for_python_with_a_certificate() {
     stage.strike().await;
 }
 
+/// As in a cluster: the platform writes the token, the application knows the issuer and subject.
+#[tokio::test]
+async fn azure_identity_for_python_with_a_federated_token() {
+    let stage = Stage::set().await;
+    let subject = "system:serviceaccount:mail:relay";
+    let application = stage.client.application_object_id.to_string();
+    let credential =
+        json!({ "name": "cluster", "issuer": stage.details.issuer, "subject": subject });
+    let key_id = "00000000-0000-4000-8000-0000000000fc";
+    let patch = json!({ "applications": { application: { "federated": { key_id: credential } } } });
+    stage.sandbox.patch(&patch).unwrap();
+    let file = stage
+        .folder
+        .write("token", stage.sandbox.issuer_token(subject));
+    let more = json!({
+        "authority": stage.details.authority,
+        "tenant": stage.details.tenant.id,
+        "token_file": file,
+    });
+    let ask = with(ask(&stage), &more);
+    let token = stage
+        .python("azure_identity_token.py", &ask)
+        .stdout_is_secret()
+        .run()
+        .await;
+    check(&stage, &token.success().out(), BY_CERTIFICATE);
+    stage.strike().await;
+}
+
 #[tokio::test]
 async fn msal_for_node_with_a_secret() {
     let stage = Stage::set().await;
