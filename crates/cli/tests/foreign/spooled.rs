@@ -1,18 +1,11 @@
-//! Programs of others that call sendmail, with the personality in its place: what they hand over
-//! lies in the spool octet for octet.
-
-#![cfg(unix)]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its case must fail"
-)]
-
-mod support;
+//! Programs that call sendmail, with the personality in its place and no relay running: what they
+//! hand over lies in the spool octet for octet.
 
 use sendas_testkit::process::Program;
 use sendas_testkit::tools;
 use serde_json::Value;
-use support::Home;
+
+use crate::support::Home;
 
 /// A home with a spool to be, and the binary as `sendmail`.
 fn home() -> Home {
