@@ -12,6 +12,7 @@ mod canary;
 mod counts;
 mod dist;
 mod house;
+mod interop;
 mod run;
 mod supply;
 mod test;
@@ -31,7 +32,8 @@ cargo xtask TASK
   ci         the same as test
   check      only the checks that build nothing: format, crates, licences, links
   tools      only install what the tests drive
-  interop    only the tests with foreign programs (curl, msmtp, Python, Node)
+  foreign    only the tests with foreign programs (curl, msmtp, swaks, Python, Node, PHP)
+  interop    Azure CLI, curl, msmtp, cron with unmodified host names, in a network of their own
   generate   write the generated pages of docs/reference anew
   bench      run the benches, or those named, and print their ratios
   deny       run cargo-deny with a current advisory database (needs the network)
@@ -54,14 +56,16 @@ fn task(arguments: &[String]) -> Result<()> {
         Some((task, rest)) => (task.as_str(), rest),
         None => ("help", arguments),
     };
-    if task != "bench" && !rest.is_empty() {
+    if !["bench", interop::INSIDE].contains(&task) && !rest.is_empty() {
         bail!("`{task}` takes no arguments\n\n{HELP}");
     }
     match task {
         "test" | "ci" => test::everything(&Workspace::load()?),
         "check" => test::quick(&Workspace::load()?),
         "tools" => tools::install(&Workspace::load()?),
-        "interop" => test::foreign(&Workspace::load()?),
+        "foreign" => test::foreign(&Workspace::load()?),
+        "interop" => interop::run(&Workspace::load()?),
+        interop::INSIDE => interop::inside(rest),
         "generate" => test::generate(&Workspace::load()?),
         "bench" => bench::run(&Workspace::load()?, rest),
         "deny" => supply::cargo_deny(&Workspace::load()?),

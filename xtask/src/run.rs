@@ -73,6 +73,13 @@ impl Run {
         self
     }
 
+    /// Gives it this file to read.
+    pub(crate) fn stdin(mut self, file: &Path) -> Result<Self> {
+        let open = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+        self.command.stdin(open);
+        Ok(self)
+    }
+
     /// Runs it with its output on the terminal.
     pub(crate) fn shown(mut self) -> Result<()> {
         println!("   $ {}", self.shown);
@@ -92,9 +99,15 @@ impl Run {
     }
 
     /// Runs it without showing anything and gives its standard output.
-    pub(crate) fn text(mut self) -> Result<String> {
+    pub(crate) fn text(self) -> Result<String> {
+        self.answer(&[0])
+    }
+
+    /// The same for a program that may end with any of these codes.
+    pub(crate) fn answer(mut self, codes: &[i32]) -> Result<String> {
         let output = self.command.output().with_context(|| self.cannot_start())?;
-        if !output.status.success() {
+        let code = output.status.code();
+        if !code.is_some_and(|code| codes.contains(&code)) {
             bail!(
                 "`{}` ended with {}\n{}",
                 self.shown,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{is_stamped, remove, stamp};
+use super::stamp::{is_stamped, remove, stamp};
 use crate::run::Run;
 
 /// A program of the machine, how to see that it works, and the package that holds it.

@@ -5,10 +5,9 @@
 
 mod debian;
 mod scripts;
+mod stamp;
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::workspace::Workspace;
 use debian::Program;
@@ -115,21 +114,4 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     let pins = workspace.root.join("xtask/tools");
     scripts::python(&folder.join("python"), &pins.join("requirements.txt"))?;
     scripts::node(&folder, &pins)
-}
-
-fn is_stamped(place: &Path, wanted: &str) -> bool {
-    std::fs::read_to_string(place.join("installed")).is_ok_and(|stamp| stamp == wanted)
-}
-
-fn stamp(place: &Path, wanted: &str) -> Result<()> {
-    Ok(std::fs::write(place.join("installed"), wanted)?)
-}
-
-fn remove(place: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(place) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", place.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{is_stamped, remove, stamp};
+use super::stamp::{is_stamped, remove, stamp};
 use crate::run::Run;
 
 /// The oldest Node that `@azure/msal-node` runs on.
