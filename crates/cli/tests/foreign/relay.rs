@@ -14,9 +14,6 @@ use tokio::sync::Mutex;
 
 use crate::support::Home;
 
-/// The name that programs log in with.
-pub(crate) const USER: &str = "erp";
-
 /// Who gets the messages.
 pub(crate) const RECIPIENT: &str = "someone@example.com";
 
@@ -27,10 +24,9 @@ const DELIVERY_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Stage {
     pub(crate) sandbox: sendas_sandbox::Running,
     pub(crate) home: Home,
-    /// Without TLS; from this machine's address nobody has to log in.
+    /// Without TLS.
     pub(crate) plain: u16,
-    /// With STARTTLS; whoever comes from elsewhere than a network must log in, and here that is
-    /// everybody who says another user name than none.
+    /// With STARTTLS.
     pub(crate) starttls: u16,
     /// With TLS from the start.
     pub(crate) implicit: u16,
@@ -43,6 +39,10 @@ pub(crate) struct Stage {
 pub(crate) enum Way {
     /// No TLS, known by its address.
     Network,
+    /// No TLS and AUTH PLAIN, as a client that knows no better is allowed to.
+    BarePlain,
+    /// No TLS and AUTH LOGIN, likewise.
+    BareLogin,
     /// STARTTLS, known by its address.
     StarttlsNetwork,
     /// STARTTLS and AUTH PLAIN.
@@ -56,8 +56,10 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Network,
+        Self::BarePlain,
+        Self::BareLogin,
         Self::StarttlsNetwork,
         Self::StarttlsPlain,
         Self::StarttlsLogin,
@@ -69,15 +71,23 @@ impl Way {
     pub(crate) fn auth(self) -> Option<&'static str> {
         match self {
             Self::Network | Self::StarttlsNetwork => None,
-            Self::StarttlsPlain | Self::ImplicitPlain => Some("PLAIN"),
-            Self::StarttlsLogin | Self::ImplicitLogin => Some("LOGIN"),
+            Self::BarePlain | Self::StarttlsPlain | Self::ImplicitPlain => Some("PLAIN"),
+            Self::BareLogin | Self::StarttlsLogin | Self::ImplicitLogin => Some("LOGIN"),
+        }
+    }
+
+    /// The name to log in with.
+    pub(crate) fn user(self) -> &'static str {
+        match self {
+            Self::BarePlain | Self::BareLogin => "printer",
+            _ => "erp",
         }
     }
 
     /// `none`, `starttls` or `implicit`.
     pub(crate) fn tls(self) -> &'static str {
         match self {
-            Self::Network => "none",
+            Self::Network | Self::BarePlain | Self::BareLogin => "none",
             Self::StarttlsNetwork | Self::StarttlsPlain | Self::StarttlsLogin => "starttls",
             Self::ImplicitPlain | Self::ImplicitLogin => "implicit",
         }
@@ -86,7 +96,8 @@ impl Way {
     /// The word in Received (RFC 3848).
     fn protocol(self) -> &'static str {
         match (self.tls(), self.auth()) {
-            ("none", _) => "ESMTP",
+            ("none", None) => "ESMTP",
+            ("none", Some(_)) => "ESMTPA",
             (_, None) => "ESMTPS",
             (_, Some(_)) => "ESMTPSA",
         }
@@ -134,7 +145,15 @@ senders = ["{mailbox}"]
 
 [[relay.client]]
 name = "erp"
-login = "{USER}"
+login = "erp"
+password_hash = "{hash}"
+senders = ["{mailbox}"]
+
+[[relay.client]]
+name = "old-printer"
+login = "printer"
+networks = ["127.0.0.1/32"]
+plaintext_auth = "allowed"
 password_hash = "{hash}"
 senders = ["{mailbox}"]
 "#,
@@ -245,7 +264,7 @@ senders = ["{mailbox}"]
     }
 }
 
-/// The password behind [`USER`].
+/// The password behind every [`Way::user`].
 pub(crate) fn password() -> String {
     canary::secret("relay-login")
 }

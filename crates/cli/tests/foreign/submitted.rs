@@ -8,7 +8,7 @@ use sendas_testkit::process::Program;
 use sendas_testkit::tools;
 use serde_json::json;
 
-use crate::relay::{RECIPIENT, Stage, Tee, USER, Way, message, password, without_received};
+use crate::relay::{RECIPIENT, Stage, Tee, Way, message, password, without_received};
 
 /// Runs one program in all of these ways against one relay.
 async fn each(ways: &[Way], name: &str, program: impl AsyncFn(&Stage, Way, &Path)) {
@@ -75,7 +75,13 @@ async fn swaks() {
         stage.home.write("swaks.rc", &secret);
         let program = match way.auth() {
             Some(auth) => program
-                .args(["--auth", auth, "--auth-user", USER, "--auth-hide-password"])
+                .args([
+                    "--auth",
+                    auth,
+                    "--auth-user",
+                    way.user(),
+                    "--auth-hide-password",
+                ])
                 .args(["--config", "swaks.rc"]),
             None => program,
         };
@@ -98,8 +104,8 @@ async fn msmtp() {
         let auth = match way.auth() {
             Some(auth) => {
                 stage.home.write("password", &password());
-                let auth = auth.to_ascii_lowercase();
-                format!("auth {auth}\nuser {USER}\npasswordeval cat password\n")
+                let (auth, user) = (auth.to_ascii_lowercase(), way.user());
+                format!("auth {auth}\nuser {user}\npasswordeval cat password\n")
             }
             None => "auth off\n".to_owned(),
         };
@@ -140,7 +146,7 @@ async fn curl() {
         }
         if let Some(auth) = way.auth() {
             _ = writeln!(config, "login-options = \"AUTH={auth}\"");
-            _ = writeln!(config, "user = \"{USER}:{}\"", password());
+            _ = writeln!(config, "user = \"{}:{}\"", way.user(), password());
         }
         stage.home.write("send.curl", &config);
         let program = stage
@@ -222,7 +228,7 @@ fn ask(stage: &Stage, way: Way, file: &Path) -> String {
         "tls": way.tls(),
         "ca": stage.certificate(),
         "auth": way.auth(),
-        "user": USER,
+        "user": way.user(),
         "password": password(),
         "mailbox": stage.mailbox(),
         "recipients": [RECIPIENT],
