@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
-use crate::run::Run;
+use crate::run::{Run, Steps};
 use crate::workspace::Workspace;
 
 /// The most packages the binary may stand on, on Linux, without its options.
@@ -114,10 +114,21 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<()> {
         .folder(&workspace.root)
         .shown()?;
     }
-    Run::new(program)
-        .args(["--all-features", "check"])
-        .folder(&workspace.root)
-        .shown()
+    let check = |what: &[&str]| {
+        Run::new(&program)
+            .args(["--all-features", "check"])
+            .args(what)
+            .folder(&workspace.root)
+            .shown()
+    };
+    let mut steps = Steps::default();
+    steps.step("bans, licences, sources", || {
+        check(&["bans", "licenses", "sources"])
+    });
+    steps.step("advisories of the RustSec database, fetched now", || {
+        check(&["advisories"])
+    });
+    steps.summary()
 }
 
 /// What cargo builds, one line for each package: unlike the lock file, without what no feature

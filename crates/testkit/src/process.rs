@@ -289,6 +289,9 @@ impl Running {
     pub async fn stop(mut self) {
         // It may have ended by itself: then there is nothing to kill.
         drop(self.child.kill().await);
+        // The channel closes once everything is kept; a child of the program may hold it open.
+        let kept = async { while self.lines.recv().await.is_some() {} };
+        drop(tokio::time::timeout(self.limit, kept).await);
     }
 
     /// Waits for the program to end by itself and returns how, with the rest of its output.

@@ -83,12 +83,23 @@ fn has_sudo() -> bool {
     Run::new("sudo").args(["-n", "true"]).succeeds()
 }
 
+/// Whether a program is on the search path.
+pub(super) fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// Unpacks a package into `debian/` of the tools: none of its scripts run, nothing of it starts.
 /// The libraries it needs are installed.
 pub(super) fn unpacked(folder: &Path, package: &str) -> Result<()> {
     let place = folder.join("debian").join(package);
     if is_stamped(&place, package) {
         return Ok(());
+    }
+    if !has("apt-get") || !has("dpkg-deb") {
+        bail!(
+            "the tests need programs of Debian's package {package}, and this machine has no apt-get"
+        );
     }
     println!("   unpacking into .tools/debian/{package}: the package {package}");
     remove(&place)?;

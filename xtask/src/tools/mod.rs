@@ -70,8 +70,9 @@ const PROGRAMS: [Program; 11] = [
     },
 ];
 
-/// Packages with a daemon that must not start here: used from where they lie.
-const UNPACKED: [&str; 1] = ["postfix"];
+/// Programs in packages with a daemon that must not start here: used from where they lie, unless
+/// the machine has them already.
+const UNPACKED: [(&str, &str); 1] = [("smtp-source", "postfix")];
 
 /// What only the benches need.
 const BENCH_PROGRAMS: [Program; 1] = [Program {
@@ -108,8 +109,10 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     println!("== tools");
     debian::programs(&PROGRAMS)?;
     let folder = workspace.tools();
-    for package in UNPACKED {
-        debian::unpacked(&folder, package)?;
+    for (program, package) in UNPACKED {
+        if !debian::has(program) {
+            debian::unpacked(&folder, package)?;
+        }
     }
     let pins = workspace.root.join("xtask/tools");
     scripts::python(&folder.join("python"), &pins.join("requirements.txt"))?;
