@@ -7,6 +7,7 @@
     reason = "a test that cannot set up its case must fail"
 )]
 
+mod by_hand;
 mod called;
 mod powershell;
 mod relay;

@@ -102,8 +102,14 @@ impl Known {
     }
 }
 
-/// Parses scripts and gives what they use; trouble is a failure.
-async fn used(scripts: &[(String, String)]) -> Table {
+/// One call of a cmdlet, its arguments as they are written.
+pub(crate) struct Call {
+    pub(crate) name: String,
+    pub(crate) parameters: Vec<(String, Option<String>)>,
+}
+
+/// Parses scripts and gives the calls of each; trouble is a failure.
+pub(crate) async fn calls(scripts: &[(String, String)]) -> Vec<Vec<Call>> {
     let texts: Vec<&str> = scripts.iter().map(|(_, text)| &**text).collect();
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients/powershell_parse.py");
@@ -115,17 +121,25 @@ async fn used(scripts: &[(String, String)]) -> Table {
         .await
         .success();
     let parsed: Vec<Value> = serde_json::from_str(&parsed.out()).unwrap();
-    let mut table = Table::new();
-    for ((name, text), told) in scripts.iter().zip(&parsed) {
+    let call = |command: &Value| Call {
+        name: command["name"].as_str().unwrap().to_owned(),
+        parameters: serde_json::from_value(command["parameters"].clone()).unwrap(),
+    };
+    let told = scripts.iter().zip(&parsed);
+    told.map(|((name, text), told)| {
         assert_eq!(told["trouble"], json!([]), "{name}:\n{text}");
-        for command in told["commands"].as_array().unwrap() {
-            let entry = table.entry(command["name"].as_str().unwrap().to_owned());
-            let parameters = command["parameters"].as_array().unwrap();
-            let names = parameters
-                .iter()
-                .map(|name| name.as_str().unwrap().to_owned());
-            entry.or_default().extend(names);
-        }
+        let commands = told["commands"].as_array().unwrap();
+        commands.iter().map(call).collect()
+    })
+    .collect()
+}
+
+/// Parses scripts and gives what they use.
+async fn used(scripts: &[(String, String)]) -> Table {
+    let mut table = Table::new();
+    for call in calls(scripts).await.into_iter().flatten() {
+        let names = call.parameters.into_iter().map(|(name, _)| name);
+        table.entry(call.name).or_default().extend(names);
     }
     table
 }
@@ -273,7 +287,7 @@ async fn the_cmdlets_of_the_book() {
 }
 
 /// The lines of a page that stand in code blocks.
-fn blocks(page: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn blocks(page: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     page.lines().filter(move |line| {
         if line.trim_start().starts_with("```") {

@@ -1,7 +1,7 @@
 """Parses PowerShell with tree-sitter's grammar.
 
 Reads a JSON list of scripts. For each one prints, in a JSON list, what the grammar could not read
-(trouble) and the commands with the names of their parameters.
+(trouble) and the commands: the name, and each parameter with its argument as it is written.
 """
 
 import json
@@ -32,7 +32,11 @@ def told(script):
         elif node.type == "command_name":
             commands.append({"name": text(node), "parameters": []})
         elif node.type == "command_parameter":
-            commands[-1]["parameters"].append(text(node).removeprefix("-"))
+            commands[-1]["parameters"].append([text(node).removeprefix("-"), None])
+        elif node.type in ("array_literal_expression", "generic_token"):
+            # The words of a command; those inside of an expression have another parent.
+            if node.parent.type == "command_elements":
+                commands[-1]["parameters"][-1][1] = text(node)
     return {"trouble": trouble, "commands": commands}
 
 
