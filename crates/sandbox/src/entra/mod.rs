@@ -131,6 +131,7 @@ async fn token(
         basic: basic(headers),
         authorities: &authorities(world),
         published,
+        graph: &world.places.graph,
     };
     if request
         .parameter("grant_type")

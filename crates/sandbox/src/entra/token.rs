@@ -40,7 +40,13 @@ pub(crate) struct Request<'a> {
     pub(crate) authorities: &'a [String],
     /// What the issuer of the assertion publishes, when it was asked.
     pub(crate) published: Option<Published>,
+    /// Where this sandbox's Microsoft Graph is reached: a client that knows no other address names
+    /// the resource so.
+    pub(crate) graph: &'a str,
 }
+
+/// Microsoft Graph as a resource.
+const GRAPH: &str = "https://graph.microsoft.com";
 
 impl Request<'_> {
     /// A parameter that was given and is not empty.
@@ -102,7 +108,10 @@ pub(crate) fn judge_token_request(
         .or_else(|| request.parameter("client_id"))
         .ok_or_else(|| failure::PARAMETER_MISSING.with(&["client_id"]))?;
     let (app_id, principal_id) = judge_client(view, client, shared)?;
-    let resource_name = judge_scope(request)?;
+    let resource_name = match judge_scope(request)? {
+        named if named == request.graph => GRAPH,
+        named => named,
+    };
     let proof = judge_credential(view, request, app_id, now)?;
     if view
         .directory()

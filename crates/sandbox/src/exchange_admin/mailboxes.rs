@@ -11,32 +11,28 @@ use crate::state::Tenant;
 use crate::state::exchange::{Mailbox, MailboxKind};
 use crate::state::filter;
 
+/// What both cmdlets that read mailboxes take.
+const READ_PARAMETERS: &[(&str, Kind)] = &[
+    ("Identity", Kind::Text),
+    ("Filter", Kind::Text),
+    ("RecipientTypeDetails", Kind::Texts),
+    ("ResultSize", Kind::Number),
+    ("PropertySets", Kind::Ignored),
+    ("Properties", Kind::Ignored),
+];
+
 pub(super) const CMDLETS: &[Cmdlet] = &[
     Cmdlet {
         name: "Get-Mailbox",
         needs: Needs::Recipients,
-        parameters: &[
-            ("Identity", Kind::Text),
-            ("Filter", Kind::Text),
-            ("RecipientTypeDetails", Kind::Texts),
-            ("ResultSize", Kind::Number),
-            ("PropertySets", Kind::Ignored),
-            ("Properties", Kind::Ignored),
-        ],
+        parameters: READ_PARAMETERS,
         mandatory: &[],
         run: read,
     },
     Cmdlet {
         name: "Get-EXOMailbox",
         needs: Needs::Recipients,
-        parameters: &[
-            ("Identity", Kind::Text),
-            ("Filter", Kind::Text),
-            ("RecipientTypeDetails", Kind::Texts),
-            ("ResultSize", Kind::Number),
-            ("PropertySets", Kind::Ignored),
-            ("Properties", Kind::Ignored),
-        ],
+        parameters: READ_PARAMETERS,
         mandatory: &[],
         run: read,
     },
@@ -219,6 +215,7 @@ fn read(call: &mut Invocation<'_>) -> Result<Output, CmdletError> {
     find(call, shown)
 }
 
+/// The same objects, seen by the protocols that reach them.
 fn read_client_access(call: &mut Invocation<'_>) -> Result<Output, CmdletError> {
     find(call, shown_client_access)
 }

@@ -58,21 +58,7 @@ pub(super) fn find<'t>(
     tenant: &'t Tenant,
     key: &str,
 ) -> Result<(Uuid, &'t Application), GraphError> {
-    let found = match key.strip_prefix("appid=") {
-        Some(app_id) => {
-            let app_id: Option<Uuid> = app_id.parse().ok();
-            tenant
-                .applications
-                .iter()
-                .find(|(_, application)| Some(application.app_id) == app_id)
-        }
-        None => key
-            .parse()
-            .ok()
-            .and_then(|id: Uuid| tenant.applications.get_key_value(&id)),
-    };
-    found
-        .map(|(id, application)| (*id, application))
+    super::by_key(&tenant.applications, key, |application| application.app_id)
         .ok_or_else(|| not_found(key))
 }
 

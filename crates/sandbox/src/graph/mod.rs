@@ -19,6 +19,7 @@ mod query;
 mod roles;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -27,6 +28,7 @@ use axum::extract::State;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use self::error::GraphError;
 use self::path::Parts;
@@ -49,6 +51,23 @@ const AUDIENCES: [&str; 2] = [
 /// The routes of Microsoft Graph.
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new().fallback(answer).with_state(world)
+}
+
+/// Looks an object up by its object id, or by `appid=` and its client id.
+fn by_key<'t, T>(
+    objects: &'t BTreeMap<Uuid, T>,
+    key: &str,
+    app_id: impl Fn(&T) -> Uuid,
+) -> Option<(Uuid, &'t T)> {
+    match key.strip_prefix("appid=") {
+        Some(wanted) => {
+            let wanted: Uuid = wanted.parse().ok()?;
+            let mut all = objects.iter();
+            all.find(|(_, object)| app_id(object) == wanted)
+        }
+        None => objects.get_key_value(&key.parse().ok()?),
+    }
+    .map(|(id, object)| (*id, object))
 }
 
 async fn answer(

@@ -42,22 +42,10 @@ pub(super) fn find<'t>(
     tenant: &'t Tenant,
     key: &str,
 ) -> Result<(Uuid, &'t ServicePrincipal), GraphError> {
-    let found = match key.strip_prefix("appid=") {
-        Some(app_id) => {
-            let app_id: Option<Uuid> = app_id.parse().ok();
-            tenant
-                .service_principals
-                .iter()
-                .find(|(_, principal)| Some(principal.app_id) == app_id)
-        }
-        None => key
-            .parse()
-            .ok()
-            .and_then(|id: Uuid| tenant.service_principals.get_key_value(&id)),
-    };
-    found
-        .map(|(id, principal)| (*id, principal))
-        .ok_or_else(|| not_found(key))
+    super::by_key(&tenant.service_principals, key, |principal| {
+        principal.app_id
+    })
+    .ok_or_else(|| not_found(key))
 }
 
 /// Takes a service principal with its grants out of the tenant, into the bin.
