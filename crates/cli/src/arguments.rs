@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, demo, doctor, probe, queue, relay, sandbox, send, setup, token,
+    completions, config, credential, demo, doctor, probe, queue, relay, sandbox, send, setup, token,
 };
 use crate::global::Global;
 
@@ -21,9 +21,8 @@ Examples:
   sendas doctor                                    why is it refused?
   sendas token inspect                             what the token says, and what is wrong in it",
     after_help = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnings (doctor),
-4 authentication needed,
-75 failed for now (send)."
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnings (doctor,
+credential list), 4 authentication needed, 75 failed for now (send, credential rotate)."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -58,6 +57,8 @@ pub(crate) enum Command {
     /// The tenant side: plan, apply, verify, undo.
     #[command(subcommand)]
     Setup(Box<setup::Command>),
+    #[command(subcommand)]
+    Credential(Box<credential::Command>),
     /// A stand-in for Microsoft on this machine: Entra ID and SMTP submission.
     #[command(subcommand)]
     Sandbox(sandbox::Command),

@@ -8,7 +8,7 @@ use sendas_config::Search;
 use sendas_entra::Environment;
 
 /// The environment of one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Machine {
     /// Variables that are UTF-8; values are never printed.
     pub(crate) environment: Environment,
@@ -40,6 +40,25 @@ impl Machine {
             usual: self.usual_files(),
             variables: self.settings.clone(),
         }
+    }
+
+    /// Where state is kept (XDG base directory specification); a service has a folder of its own.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        let path = |name: &str| {
+            self.environment
+                .get(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        if let Some(folder) = path("STATE_DIRECTORY") {
+            return folder;
+        }
+        let folder = if cfg!(windows) {
+            path("LOCALAPPDATA")
+        } else {
+            path("XDG_STATE_HOME").or_else(|| path("HOME").map(|home| home.join(".local/state")))
+        };
+        folder.unwrap_or_default().join("sendas")
     }
 
     /// The user's configuration file, then the system's.

@@ -1,5 +1,6 @@
 //! The sendas command: parse, call, report.
 
+mod administrator;
 mod arguments;
 mod clock;
 mod commands;
@@ -11,11 +12,13 @@ mod log;
 mod machine;
 mod message;
 mod output;
+mod prover;
 mod recorder;
 mod report;
 mod runtime;
 mod sendmail;
 mod token_text;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -110,6 +113,10 @@ fn run_own(arguments: Arguments, machine: &Machine) -> Exit {
         Command::Setup(command) => (
             command.json(),
             commands::setup::run(&command, global, machine),
+        ),
+        Command::Credential(command) => (
+            command.json(),
+            commands::credential::run(&command, global, machine),
         ),
         Command::Sandbox(command) => (command.json(), commands::sandbox::run(&command)),
         Command::Completions(command) => (

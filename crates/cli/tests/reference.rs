@@ -26,9 +26,9 @@ appear on a terminal only, and not with `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb`.
 | 0 | done |
 | 1 | failed |
 | 2 | wrong usage or configuration; nothing was tried |
-| 3 | `doctor`: done, with warnings only |
+| 3 | `doctor`, `credential list`: done, with warnings only |
 | 4 | authentication needed: the principal could not prove itself, or may not do this |
-| 75 | `send`: failed for now; the same call may succeed later. Also when nobody knows whether the service has the message |
+| 75 | `send`, `setup verify`, `credential rotate`: failed for now; the same call may succeed later. Also when nobody knows whether the service has the message |
 "
     .to_owned();
     // Parents before children, in the order of the help.

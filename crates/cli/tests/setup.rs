@@ -171,3 +171,80 @@ async fn what_cannot_be_is_said_and_changes_nothing() {
     assert_eq!(kept(&sandbox), before);
     sandbox.stop().await;
 }
+
+/// Microsoft's trouble at a step of `apply`: named, with what exists now, and the same command goes
+/// on as soon as it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_is_named_and_the_same_command_goes_on() {
+    let (sandbox, home) = (fresh().await, Home::new());
+    let before = kept(&sandbox);
+    let options = options(&sandbox, &home, &["--method", "rbac", "--yes"]);
+    let answer = |status: u16, code: &str, words: &str| {
+        json!({ "kind": "answer", "status": status,
+            "body": json!({ "error": { "code": code, "message": words } }).to_string() })
+    };
+    let throttled = json!({ "kind": "throttle", "retry_after_s": 3600 });
+    let create = "POST /v1.0/servicePrincipals";
+    for (at, only, effect, code, words) in [
+        (
+            "graph",
+            create,
+            answer(400, "Request_BadRequest", "Something is odd."),
+            1,
+            "Something is odd",
+        ),
+        (
+            "graph",
+            create,
+            answer(
+                403,
+                "Authorization_RequestDenied",
+                "Insufficient privileges",
+            ),
+            4,
+            "Application.ReadWrite.All",
+        ),
+        (
+            "graph",
+            create,
+            answer(401, "InvalidAuthenticationToken", "expired"),
+            4,
+            "sign in again",
+        ),
+        (
+            "graph",
+            create,
+            throttled.clone(),
+            1,
+            "run the same command again later",
+        ),
+        (
+            "exchange-admin",
+            "New-ManagementScope",
+            throttled,
+            1,
+            "run the same command again later",
+        ),
+    ] {
+        let told_of = format!("{only}: {effect}");
+        let fault = json!({ "at": at, "only": only, "effect": effect });
+        sandbox
+            .fault(serde_json::from_value(fault).unwrap())
+            .unwrap();
+        let (found, answer, told) = setup(&home, "apply", &options).await;
+        assert_eq!(found, code, "{told_of}: {told}");
+        assert!(told.contains(words), "{told_of}: {told}");
+        // What exists now: made in this run, or found by it.
+        let exists = told.contains("done before: ") || told.contains("\nApplication ");
+        assert!(exists && told.contains("goes on"), "{told_of}: {told}");
+        assert!(told.contains("sendas setup undo"), "{told_of}: {told}");
+        assert_eq!(answer["ok"], false, "{told_of}");
+        sandbox.clear_faults();
+    }
+    let (code, _, told) = setup(&home, "apply", &options).await;
+    assert_eq!(code, 0, "{told}");
+    let (code, _, told) = setup(&home, "undo", &options).await;
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(kept(&sandbox), before);
+    sandbox.stop().await;
+}

@@ -45,6 +45,19 @@ struct Form {
 }
 
 impl AdminTokens {
+    /// Reads the token for Microsoft Graph out of the same form; `exchange` may be missing.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`].
+    pub fn graph_from_json(octets: &[u8]) -> Result<AdminToken, AdminTokenError> {
+        #[derive(Deserialize)]
+        struct Form {
+            graph: String,
+        }
+        let form: Form = serde_json::from_slice(octets).map_err(|_| AdminTokenError::NotTokens)?;
+        AdminToken::new(Zeroizing::new(form.graph), "Graph")
+    }
+
     /// Reads `{"graph": "…", "exchange": "…"}`; other members are ignored.
     ///
     /// # Errors

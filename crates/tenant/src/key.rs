@@ -39,6 +39,14 @@ impl MadeCertificate {
     /// # Errors
     /// [`KeyError`].
     pub fn make(name: &str, now: Timestamp) -> Result<Self, KeyError> {
+        Self::make_for(name, now, CERTIFICATE_DAYS)
+    }
+
+    /// The same, valid for this many days.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn make_for(name: &str, now: Timestamp, days: i64) -> Result<Self, KeyError> {
         let error = |error: &dyn fmt::Display| KeyError {
             reason: error.to_string(),
         };
@@ -50,7 +58,7 @@ impl MadeCertificate {
         params.distinguished_name = subject;
         // Whole seconds, a little early: clocks differ.
         let start = Timestamp::from_second(now.as_second() - 300).map_err(|e| error(&e))?;
-        let end = start + SignedDuration::from_hours(24 * CERTIFICATE_DAYS);
+        let end = start + SignedDuration::from_hours(24 * days);
         // rcgen counts with a type of its own, made of a date and seconds.
         let moment = |at: Timestamp| {
             let at = at.to_zoned(jiff::tz::TimeZone::UTC);

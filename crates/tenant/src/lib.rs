@@ -4,7 +4,8 @@
 //! and the Exchange admin interface, [`Plan`] compares the two (pure), and `apply` takes the steps,
 //! each recorded in a [`StateFile`] before its request is sent. [`Verification`] proves the result
 //! through a trait that the sending program implements, `undo` takes it back. [`SignIn`] gets the
-//! administrator's tokens; they stay in memory.
+//! administrator's tokens; they stay in memory. [`credentials`] lists what proves an application and
+//! until when; a [`rotation`] replaces it without a moment in which nothing works.
 //!
 //! Time, waiting, transport and the store of secrets are handed in. Must not know: the spool, the
 //! relay, SMTP.
@@ -12,13 +13,16 @@
 pub mod admin;
 mod apply;
 pub mod cmdlet;
+pub mod credentials;
 pub mod doctor;
 pub mod exchange_admin;
 pub mod graph;
+mod kept;
 pub mod key;
 pub mod limits;
 pub mod observed;
 pub mod plan;
+pub mod rotation;
 pub mod sign_in;
 pub mod state;
 pub mod store;

@@ -44,6 +44,26 @@ pub const CERTIFICATE_DAYS: i64 = 365;
 /// Days a secret made here is valid: short, because nothing else ends its life.
 pub const SECRET_DAYS: i64 = 180;
 
+/// Days a new credential may be valid at most: Entra's own default for secrets is two years.
+pub const CREDENTIAL_DAYS_MAX: i64 = 730;
+
+/// Tokens that a new credential must get in a row before it counts as known: every request may
+/// reach another of Entra's servers, and a refusal begins the count anew.
+pub const PROOFS_IN_A_ROW: u32 = 3;
+
+/// Milliseconds between two of these tokens.
+pub const PROOF_MS_BETWEEN: u64 = 700;
+
+/// Times a login is tried again when the service or the way to it is in trouble.
+pub const LOGIN_REPEATS_MAX: u32 = 3;
+
+/// Days before its end from which a credential's end is told as a warning.
+pub const END_DAYS_SOON: i64 = 30;
+
+/// Days before its end from which a credential's end is told as urgent: a change of rights, a
+/// vacation or a weekend fits in no more.
+pub const END_DAYS_URGENT: i64 = 7;
+
 /// Seconds a sign-in in the browser may take; then its listener closes.
 pub const SIGN_IN_S_MAX: u64 = 300;
 
@@ -63,4 +83,7 @@ pub const DEVICE_CODE_S_MAX: u64 = 900;
 pub const WORDS_MAX: usize = 600;
 
 const _: () = assert!(REPLICATION_MS_FIRST <= REPLICATION_MS_MAX);
+const _: () = assert!(END_DAYS_URGENT < END_DAYS_SOON && END_DAYS_SOON < SECRET_DAYS);
+const _: () =
+    assert!(SECRET_DAYS <= CREDENTIAL_DAYS_MAX && CERTIFICATE_DAYS <= CREDENTIAL_DAYS_MAX);
 const _: () = assert!(RETRY_AFTER_S_DEFAULT <= RETRY_AFTER_S_MAX);

@@ -4,16 +4,17 @@
 //! a run that dies in between finds a record that has begun and looks for the thing. The file holds
 //! ids, names and places, never a secret.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::limits::STATE_OCTETS_MAX;
-use crate::store::{Place, write_private};
+use crate::kept::LockedFile;
+use crate::store::Place;
 use crate::wish::Method;
 
 /// The version of the form below; another one is refused.
@@ -82,6 +83,9 @@ pub enum Thing {
         place: Place,
         /// The certificate, DER in base64.
         der: String,
+        /// Its id, once seen: with it the application can remove the certificate by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_id: Option<String>,
     },
     /// A secret of the application.
     Secret {
@@ -161,17 +165,14 @@ pub enum Thing {
 
 /// Where a state is kept, locked for one run at a time.
 #[derive(Debug)]
-pub struct StateFile {
-    path: PathBuf,
-    _lock: File,
-}
+pub struct StateFile(LockedFile);
 
 /// Why a state cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// Another run holds it.
-    #[error("another set-up is running with the state file {}", path.display())]
+    #[error("another run holds the state file {}", path.display())]
     Busy {
         /// The file.
         path: PathBuf,
@@ -195,7 +196,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// It is no state file.
-    #[error("{} is no state file of a set-up: {reason}", path.display())]
+    #[error("{} is no state file of this command: {reason}", path.display())]
     NotState {
         /// The file.
         path: PathBuf,
@@ -236,6 +237,53 @@ impl State {
                 } => Some((thumbprint.as_str(), place)),
                 _ => None,
             })
+    }
+
+    /// The id in Entra of the credential kept there, where it is known.
+    pub fn key_id_at(&self, place: &Path) -> Option<&str> {
+        self.records.iter().find_map(|record| match &record.thing {
+            Thing::Certificate {
+                key_id, place: own, ..
+            }
+            | Thing::Secret { key_id, place: own }
+                if own.path() == place =>
+            {
+                key_id.as_deref()
+            }
+            _ => None,
+        })
+    }
+
+    /// Notes that the credential kept at `old` was replaced by another one: undoing removes that
+    /// one, and verifying tries it. Answers whether there was such a record.
+    pub fn replace_credential(&mut self, old: &Path, thing: &Thing) -> bool {
+        let mut is_changed = false;
+        for record in &mut self.records {
+            if let Thing::Certificate { place, .. } | Thing::Secret { place, .. } = &record.thing
+                && place.path() == old
+            {
+                record.thing = thing.clone();
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Notes the ids of certificates that were seen.
+    pub(crate) fn note_key_ids(&mut self, seen: &[crate::graph::KeyCredential]) -> bool {
+        let mut is_changed = false;
+        for record in &mut self.records {
+            if let Thing::Certificate {
+                thumbprint, key_id, ..
+            } = &mut record.thing
+                && let Some(found) = seen.iter().find(|seen| seen.thumbprint == *thumbprint)
+                && key_id.as_deref() != Some(&found.key_id)
+            {
+                *key_id = Some(found.key_id.clone());
+                is_changed = true;
+            }
+        }
+        is_changed
     }
 
     /// The secret whose text is in the store, if one was made and kept.
@@ -292,6 +340,20 @@ impl State {
 }
 
 impl Thing {
+    /// A certificate whose key is kept there.
+    pub fn certificate(
+        certificate: &sendas_entra::Certificate,
+        place: Place,
+        key_id: Option<String>,
+    ) -> Self {
+        Self::Certificate {
+            thumbprint: certificate.thumbprint(),
+            der: STANDARD.encode(certificate.der()),
+            place,
+            key_id,
+        }
+    }
+
     /// What it is, in words.
     pub fn title(&self) -> String {
         match self {
@@ -325,38 +387,12 @@ impl StateFile {
     /// # Errors
     /// [`StateError::Busy`] while another run holds it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
-        let path = path.into();
-        let beside = {
-            let mut name = path.clone().into_os_string();
-            name.push(".lock");
-            PathBuf::from(name)
-        };
-        let not_written = |source| StateError::NotWritten {
-            path: beside.clone(),
-            source,
-        };
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            fs::create_dir_all(folder).map_err(not_written)?;
-        }
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&beside)
-            .map_err(not_written)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(StateError::Busy { path }),
-            Err(fs::TryLockError::Error(source)) => Err(not_written(source)),
-        }
+        LockedFile::open(path.into()).map(Self)
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Reads the state; none when there is no file.
@@ -364,33 +400,10 @@ impl StateFile {
     /// # Errors
     /// [`StateError`].
     pub fn load(&self) -> Result<Option<State>, StateError> {
-        let not_read = |source| StateError::NotRead {
-            path: self.path.clone(),
-            source,
+        let Some(state) = self.0.load::<State>()? else {
+            return Ok(None);
         };
-        let not_state = |reason: String| StateError::NotState {
-            path: self.path.clone(),
-            reason,
-        };
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(not_read)?,
-        };
-        let mut octets = Vec::new();
-        file.take(STATE_OCTETS_MAX + 1)
-            .read_to_end(&mut octets)
-            .map_err(not_read)?;
-        if octets.len() as u64 > STATE_OCTETS_MAX {
-            return Err(not_state("it is too large".into()));
-        }
-        let state: State =
-            serde_json::from_slice(&octets).map_err(|error| not_state(error.to_string()))?;
-        if state.version != VERSION {
-            return Err(not_state(format!(
-                "its version is {}, and this program knows {VERSION}",
-                state.version
-            )));
-        }
+        self.0.check_version(state.version, VERSION)?;
         Ok(Some(state))
     }
 
@@ -402,11 +415,7 @@ impl StateFile {
     /// # Panics
     /// Never: a state is plain data.
     pub fn save(&self, state: &State) -> Result<(), StateError> {
-        let octets = serde_json::to_vec_pretty(state).expect("a state is plain data");
-        write_private(&self.path, &octets).map_err(|source| StateError::NotWritten {
-            path: self.path.clone(),
-            source,
-        })
+        self.0.save(state)
     }
 
     /// Removes the file: nothing is left of the set-up.
@@ -414,20 +423,14 @@ impl StateFile {
     /// # Errors
     /// [`StateError::NotWritten`].
     pub fn remove(&self) -> Result<(), StateError> {
-        match fs::remove_file(&self.path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StateError::NotWritten {
-                    path: self.path.clone(),
-                    source,
-                })
-            }
-            _ => Ok(()),
-        }
+        self.0.remove()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -84,6 +84,7 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct FileStore {
     folder: PathBuf,
+    like: Option<PathBuf>,
 }
 
 impl FileStore {
@@ -91,7 +92,16 @@ impl FileStore {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            like: None,
         }
+    }
+
+    /// Gives new files the owner and group of this file, where the system lets us: what an
+    /// administrator makes stays readable for the service that uses it.
+    #[must_use]
+    pub fn owned_like(mut self, path: impl Into<PathBuf>) -> Self {
+        self.like = Some(path.into());
+        self
     }
 }
 
@@ -101,9 +111,11 @@ impl SecretStore for FileStore {
     }
 
     fn put(&self, place: &Place, octets: &[u8]) -> Result<(), StoreError> {
-        write_private(place.path(), octets).map_err(|source| StoreError::NotWritten {
-            path: place.path().to_owned(),
-            source,
+        write_private(place.path(), octets, self.like.as_deref()).map_err(|source| {
+            StoreError::NotWritten {
+                path: place.path().to_owned(),
+                source,
+            }
         })
     }
 }
@@ -159,7 +171,7 @@ impl SecretStore for SystemdStore {
                 words: crate::wire::words(&String::from_utf8_lossy(&output.stderr)),
             });
         }
-        write_private(place.path(), &output.stdout).map_err(|source| StoreError::NotWritten {
+        write_private(place.path(), &output.stdout, None).map_err(|source| StoreError::NotWritten {
             path: place.path().to_owned(),
             source,
         })
@@ -188,8 +200,8 @@ impl std::fmt::Display for Place {
 }
 
 /// Writes a file whole or not at all: a new file beside it, closed to others from its first octet,
-/// synced, renamed over it, and the folder synced.
-pub(crate) fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
+/// synced, renamed over it, and the folder synced. It gets the owner of `like`.
+pub(crate) fn write_private(path: &Path, octets: &[u8], like: Option<&Path>) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -200,11 +212,30 @@ pub(crate) fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
         .prefix(".sendas-")
         .tempfile_in(folder)?;
     file.write_all(octets)?;
+    if let Some(like) = like {
+        take_owner(file.as_file(), like)?;
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }
+    Ok(())
+}
+
+/// Gives a file the owner and group of another, unless it has them already.
+#[cfg(unix)]
+fn take_owner(file: &File, like: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let (own, wanted) = (file.metadata()?, fs::metadata(like)?);
+    if (own.uid(), own.gid()) == (wanted.uid(), wanted.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
+}
+
+#[cfg(not(unix))]
+fn take_owner(_: &File, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -264,7 +295,7 @@ mod tests {
         let (victim, link) = (folder.path().join("victim"), folder.path().join("link"));
         fs::write(&victim, "untouched").unwrap();
         std::os::unix::fs::symlink(&victim, &link).unwrap();
-        write_private(&link, b"secret").unwrap();
+        write_private(&link, b"secret", None).unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"untouched");
         assert_eq!(fs::read(&link).unwrap(), b"secret");
     }

@@ -48,7 +48,7 @@ enum Command {
 }
 
 /// How often the configuration's files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the service manager is told how things are.
 const STATUS_EVERY: Duration = Duration::from_secs(15);

@@ -109,7 +109,7 @@ fn line(line: &str) -> String {
             line.replace_range(start..start + 36, "[id]");
         }
     }
-    let line = durations(&service(&unique(&line)));
+    let line = days(&durations(&service(&unique(&line))));
     let line = line.as_str();
     for opaque in ["uti", "kid", "x5t"] {
         for head in [format!("{opaque:<16} "), format!("    \"{opaque}\": ")] {
@@ -125,6 +125,25 @@ fn line(line: &str) -> String {
         }
     }
     times(line)
+}
+
+/// Replaces a day, and how many are left until it.
+fn days(line: &str) -> String {
+    let mut line = line.to_owned();
+    for head in ["ends ", "ended "] {
+        if let Some(at) = line.find(&format!("{head}202")) {
+            let start = at + head.len();
+            line.replace_range(start..start + 10, "[day]");
+        }
+    }
+    let Some(at) = line.find(" days left") else {
+        return line;
+    };
+    let start = line[..at].rfind(' ').map_or(0, |space| space + 1);
+    // Spaces behind it keep a column whose width differs.
+    let rest = line[at..].replacen("days left", "days left ", 1);
+    let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{}[n] {rest}", &line[..start])
 }
 
 /// Replaces what a service makes up for each connection: front ends, sessions, servers, times

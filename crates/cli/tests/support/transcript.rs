@@ -5,6 +5,8 @@
 //! - `tenant`: the kind of the sandbox (`classic`, `rbac`, `fresh`); none without it;
 //! - `patch`: a JSON merge patch of the tenant; `fault`: a fault that waits, in JSON.
 //!
+//! With a tenant, the file `admin.json` holds an administrator's tokens.
+//!
 //! `$ sendas …` starts a command, variables of its environment behind it; sections `--- stdin`,
 //! `--- file NAME`, `--- token NAME` (its claims), `--- stdout`, `--- stderr` and `--- exit N` follow. Words in capitals stand
 //! for what a sandbox has: `SANDBOX` its folder, `ENTRA` its Entra ID, `TENANT` and `CLIENT` their ids, `PRINCIPAL` and
@@ -107,6 +109,12 @@ async fn replay(text: &str) -> Replayed {
         set_the_stage(&head, sandbox);
     }
     let home = Home::new();
+    if let Some(sandbox) = &sandbox {
+        // An administrator of the tenant, at hand.
+        let (graph, exchange) = sandbox.admin_tokens();
+        let tokens = serde_json::json!({ "graph": graph, "exchange": exchange });
+        home.write("admin.json", &tokens.to_string());
+    }
     let mut out = head;
     let mut told = String::new();
     for step in steps {

@@ -248,6 +248,7 @@ impl<'a> Run<'a> {
             thumbprint: made.thumbprint.clone(),
             place: place.clone(),
             der: STANDARD.encode(&made.der),
+            key_id: None,
         };
         self.begin(&thing)?;
         self.setup.store.put(&place, made.pem.as_bytes())?;

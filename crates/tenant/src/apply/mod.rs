@@ -248,6 +248,12 @@ impl Setup {
             self.forget_frame();
         }
         let (observed, after) = Box::pin(self.confirm(wish, &state)).await?;
+        let certificates = observed
+            .application()
+            .map_or_else(Vec::new, crate::graph::Application::certificates);
+        if state.note_key_ids(&certificates) {
+            file.save(&state)?;
+        }
         Ok(Applied {
             observed,
             steps: plan.steps,

@@ -33,6 +33,17 @@ pub(super) fn accept(
     }
 }
 
+/// Takes the answer of a write that has nothing to tell: empty (204), or JSON.
+pub(super) fn done(asked: &str, answer: Result<Response, HttpError>) -> Result<(), CallError> {
+    let answer = accept(asked, answer)?;
+    if answer.body.is_empty() {
+        return Ok(());
+    }
+    serde_json::from_slice::<Value>(&answer.body)
+        .map(drop)
+        .map_err(|error| not_understood(asked, &error.to_string()))
+}
+
 pub(super) fn not_understood(asked: &str, reason: &str) -> CallError {
     CallError::NotUnderstood {
         service: SERVICE,

@@ -6,6 +6,8 @@
 mod answer;
 mod objects;
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use sendas_entra::{Cloud, Secret};
@@ -17,9 +19,11 @@ pub use self::objects::{
     AppRole, AppRoleAssignment, Application, Domain, FederatedCredential, KeyCredential, NewSecret,
     Organization, PasswordCredential, ServicePrincipal, VerifiedDomain,
 };
+use crate::admin::AdminToken;
 use crate::limits::PAGES_MAX;
+use crate::timer::Timer;
 use crate::trouble::{CallError, Service, Trouble};
-use crate::wire::{Effect, Wire, escape};
+use crate::wire::{Effect, Transport, Wire, escape};
 
 /// Client id of Office 365 Exchange Online, in every tenant.
 pub const EXCHANGE_APP_ID: &str = "00000002-0000-0ff1-ce00-000000000000";
@@ -44,6 +48,21 @@ struct Page<T> {
 }
 
 impl Graph {
+    /// A client with this token, which may be an administrator's or an application's own.
+    pub fn connect(
+        cloud: &Cloud,
+        token: &AdminToken,
+        transport: &Arc<dyn Transport>,
+        timer: &Arc<dyn Timer>,
+    ) -> Self {
+        let wire = Wire {
+            transport: Arc::clone(transport),
+            timer: Arc::clone(timer),
+            token: token.clone(),
+        };
+        Self::new(wire, cloud)
+    }
+
     pub(crate) fn new(wire: Wire, cloud: &Cloud) -> Self {
         Self {
             wire,
@@ -92,12 +111,13 @@ impl Graph {
             .await
     }
 
-    /// The application with this object id; none when it is not there or not seen yet.
+    /// The application with this object id, or `appId=` and a client id; none when it is not there
+    /// or not seen yet.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn application(&self, id: &str) -> Result<Option<Application>, CallError> {
-        self.maybe(&format!("/applications/{}?{APPLICATION}", escape(id)))
+        self.maybe(&format!("{}?{APPLICATION}", addressed(id)))
             .await
     }
 
@@ -244,7 +264,7 @@ impl Graph {
             end_date_time: Option<Timestamp>,
         }
 
-        let path = format!("/applications/{}/addPassword", escape(application));
+        let path = format!("{}/addPassword", addressed(application));
         let body = json!({ "passwordCredential": {
             "displayName": label, "endDateTime": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         } });
@@ -263,7 +283,7 @@ impl Graph {
     /// # Errors
     /// [`CallError`].
     pub async fn remove_password(&self, application: &str, key_id: &str) -> Result<(), CallError> {
-        let path = format!("/applications/{}/removePassword", escape(application));
+        let path = format!("{}/removePassword", addressed(application));
         let body = json!({ "keyId": key_id });
         gone(self.act(Method::POST, &path, &body).await)
     }
@@ -278,7 +298,7 @@ impl Graph {
         application: &str,
         entries: &[Value],
     ) -> Result<(), CallError> {
-        let path = format!("/applications/{}", escape(application));
+        let path = addressed(application);
         let body = json!({ "keyCredentials": entries });
         self.act(Method::PATCH, &path, &body).await
     }
@@ -294,7 +314,7 @@ impl Graph {
         entry: &Value,
         proof: &str,
     ) -> Result<KeyCredential, CallError> {
-        let path = format!("/applications/{}/addKey", escape(application));
+        let path = format!("{}/addKey", addressed(application));
         let body = json!({ "keyCredential": entry, "passwordCredential": null, "proof": proof });
         let made: Value = self.make(Method::POST, &path, &body, Effect::Once).await?;
         Ok(objects::key_credential(&made))
@@ -310,7 +330,7 @@ impl Graph {
         key_id: &str,
         proof: &str,
     ) -> Result<(), CallError> {
-        let path = format!("/applications/{}/removeKey", escape(application));
+        let path = format!("{}/removeKey", addressed(application));
         let body = json!({ "keyId": key_id, "proof": proof });
         gone(self.act(Method::POST, &path, &body).await)
     }
@@ -324,8 +344,8 @@ impl Graph {
         application: &str,
     ) -> Result<Vec<FederatedCredential>, CallError> {
         self.list(&format!(
-            "/applications/{}/federatedIdentityCredentials",
-            escape(application)
+            "{}/federatedIdentityCredentials",
+            addressed(application)
         ))
         .await
     }
@@ -445,7 +465,7 @@ impl Graph {
                 Effect::Repeatable,
             )
             .await;
-        answer::accept(&asked, answer).map(drop)
+        answer::done(&asked, answer)
     }
 
     async fn delete(&self, path: &str) -> Result<(), CallError> {
@@ -461,7 +481,7 @@ impl Graph {
                 Effect::Repeatable,
             )
             .await;
-        gone(answer::accept(&asked, answer).map(drop))
+        gone(answer::done(&asked, answer))
     }
 }
 
@@ -470,6 +490,14 @@ fn gone(result: Result<(), CallError>) -> Result<(), CallError> {
     match result {
         Err(error) if error.trouble() == Some(Trouble::NotFound) => Ok(()),
         result => result,
+    }
+}
+
+/// An application by its object id, or by `appId=` and its client id.
+fn addressed(application: &str) -> String {
+    match application.strip_prefix("appId=") {
+        Some(client_id) => format!("/applications(appId='{}')", escape(client_id)),
+        None => format!("/applications/{}", escape(application)),
     }
 }
 

@@ -72,6 +72,9 @@ pub struct PasswordCredential {
     /// First characters.
     #[serde(default)]
     pub hint: Option<String>,
+    /// The beginning of its life.
+    #[serde(default)]
+    pub start_date_time: Option<Timestamp>,
     /// The end of its life.
     #[serde(default)]
     pub end_date_time: Option<Timestamp>,
@@ -97,6 +100,8 @@ pub struct KeyCredential {
     pub display_name: String,
     /// SHA-1 thumbprint in upper-case hex.
     pub thumbprint: String,
+    /// The beginning of its life.
+    pub start: Option<Timestamp>,
     /// The end of its life.
     pub end: Option<Timestamp>,
 }
@@ -198,6 +203,7 @@ pub(crate) fn key_credential(value: &Value) -> KeyCredential {
         key_id: text("keyId"),
         display_name: text("displayName"),
         thumbprint: thumbprint(&text("customKeyIdentifier")),
+        start: text("startDateTime").parse().ok(),
         end: text("endDateTime").parse().ok(),
     }
 }

@@ -8,6 +8,7 @@
 mod double;
 mod interrupted;
 mod memory;
+mod rotation;
 mod sandbox;
 mod script;
 mod sign_in;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::stage::{Death, Ended, Stage, wish};
 
 /// Waiting moves the sandbox's clock.
-struct Advance(Arc<Running>);
+pub(crate) struct Advance(pub(crate) Arc<Running>);
 
 impl Timer for Advance {
     fn now(&self) -> Timestamp {

@@ -1,24 +1,20 @@
 //! Everything one call works with: the cloud, the wish, the sign-in, the state, the store.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sendas_entra::{ClientId, Cloud, HttpClient, Proxy, Tenant};
 use sendas_tenant::trouble::Service;
 use sendas_tenant::{
-    AdminTokens, CredentialWish, Federation, FileStore, Method, SecretStore, Setup, SignIn, State,
+    AdminTokens, CredentialWish, Federation, FileStore, Method, SecretStore, Setup, State,
     StateFile, SystemTimer, SystemdStore, Timer, Wish,
 };
 
 use super::options::{CredentialChoice, Options, StoreChoice};
 use super::tell;
+use crate::administrator::{SignInDesk, read_tokens};
 use crate::machine::Machine;
-use crate::report::{Failure, Kind, chain};
-use crate::{exit::Exit, output};
-
-/// Octets of a file of tokens at most; two tokens have some thousand each.
-const TOKENS_OCTETS_MAX: u64 = 256 * 1024;
+use crate::report::{Failure, chain};
 
 /// What one call works with.
 pub(super) struct Desk<'a> {
@@ -54,7 +50,7 @@ impl<'a> Desk<'a> {
             .map_err(|error| wrong("the proxy of the environment", &error))?;
         let state = match (&options.state, &tenant) {
             (Some(path), _) => path.clone(),
-            (None, Some(tenant)) => state_folder(machine).join(format!("setup-{tenant}.json")),
+            (None, Some(tenant)) => machine.state_folder().join(format!("setup-{tenant}.json")),
             (None, None) => {
                 return Err(Box::new(
                     Failure::usage("nothing was done: no tenant is named").cause(
@@ -170,49 +166,17 @@ impl<'a> Desk<'a> {
                     .cause("the sign-in needs a tenant", Some("add --tenant".into())),
             )
         })?;
-        let client_id = self
-            .options
-            .sign_in_client_id
-            .as_deref()
-            .map(ClientId::parse)
-            .transpose()
-            .map_err(|error| wrong("--sign-in-client-id", &error))?;
-        let sign_in = SignIn::new(
-            &self.cloud,
+        let desk = SignInDesk {
+            cloud: &self.cloud,
             tenant,
+            http: &self.http,
             method,
-            client_id,
-            Arc::new(self.http.clone()),
-            Arc::new(SystemTimer),
-        );
-        let failed = |error| tell::not_signed_in(&error);
-        let mut tokens = Vec::new();
-        for service in [Service::Graph, Service::Exchange] {
-            output::line(&format!(
-                "Sign in to {tenant} as an administrator, for {service} ({}).",
-                self.cloud.authority()
-            ));
-            tokens.push(if self.options.device_code {
-                let code = sign_in.device_code(service).await.map_err(failed)?;
-                output::line(&format!(
-                    "Open {} and type {}. Type it only if you started this yourself.",
-                    output::visible(&code.verification_uri),
-                    output::visible(&code.user_code)
-                ));
-                sign_in.finish_device(service, &code).await
-            } else {
-                let browser = sign_in.browser(service).await.map_err(failed)?;
-                output::line(&format!("If no browser opens, go to:\n{}", browser.url));
-                // A machine without a browser still shows the address.
-                drop(open::that_detached(&browser.url));
-                sign_in.finish(browser).await
-            });
-        }
-        let exchange = tokens.pop().expect("two sign-ins give two answers");
-        let graph = tokens.pop().expect("two sign-ins give two answers");
+            client_id: self.options.sign_in_client_id.as_deref(),
+            is_device: self.options.device_code,
+        };
         Ok(AdminTokens {
-            graph: graph.map_err(failed)?,
-            exchange: exchange.map_err(failed)?,
+            graph: desk.sign_in(Service::Graph).await?,
+            exchange: desk.sign_in(Service::Exchange).await?,
         })
     }
 
@@ -272,47 +236,6 @@ fn store(options: &Options, folder: PathBuf) -> Result<Arc<dyn SecretStore>, Box
             ));
         }
     })
-}
-
-fn read_tokens(path: &Path) -> Result<AdminTokens, Box<Failure>> {
-    let failed = |error: &std::io::Error| {
-        Box::new(Failure::machine(
-            format!(
-                "the administrator's tokens in {} were not read",
-                path.display()
-            ),
-            error,
-        ))
-    };
-    let mut octets = Vec::new();
-    let read = if path == Path::new("-") {
-        let stdin = std::io::stdin().lock();
-        stdin.take(TOKENS_OCTETS_MAX).read_to_end(&mut octets)
-    } else {
-        std::fs::File::open(path)
-            .and_then(|file| file.take(TOKENS_OCTETS_MAX).read_to_end(&mut octets))
-    };
-    read.map_err(|error| failed(&error))?;
-    AdminTokens::from_json(&octets).map_err(|error| {
-        Box::new(
-            Failure::new(Kind::Identity, Exit::Usage, "nobody is signed in")
-                .cause(chain(&error), None),
-        )
-    })
-}
-
-/// Where state is kept (XDG base directory specification).
-fn state_folder(machine: &Machine) -> PathBuf {
-    let environment = &machine.environment;
-    let path = |name: &str| environment.get(name).map(PathBuf::from);
-    let folder = if cfg!(windows) {
-        path("LOCALAPPDATA")
-    } else {
-        path("XDG_STATE_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| path("HOME").map(|home| home.join(".local/state")))
-    };
-    folder.unwrap_or_default().join("sendas")
 }
 
 /// An option that cannot be meant.

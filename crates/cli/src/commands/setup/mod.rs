@@ -3,7 +3,7 @@
 mod desk;
 mod options;
 mod prover;
-mod tell;
+pub(crate) mod tell;
 mod written;
 
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 
 use self::desk::Desk;
 use self::options::Options;
+use crate::administrator::agree;
 use crate::exit::Exit;
 use crate::global::Global;
-use crate::machine::{Machine, stdin_is_terminal};
+use crate::machine::Machine;
 use crate::report::{Failure, Outcome};
 use crate::{output, runtime};
 
@@ -198,7 +199,7 @@ async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome
     let state = file
         .load()
         .map_err(|error| tell::failed("nothing was tried", &error.into()))?;
-    let prover = prover::Service::open(&desk, state.as_ref(), global, machine)?;
+    let prover = prover::Candidate::open(&desk, state.as_ref(), global, machine)?;
     // What the tenant is configured to allow, where an administrator lets us look.
     let mut configured = None;
     if command.options.has_tokens() {
@@ -216,7 +217,7 @@ async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome
         !command.no_message,
         Duration::from_secs(command.wait * 60),
     )?;
-    let verification = Verification::run(&trial, &prover, desk.timer()).await;
+    let verification = Verification::run(&trial, &prover.service, desk.timer()).await;
     if command.options.json {
         let mut answer = verification.json();
         answer["configured"] = json!(configured.as_ref().map(sendas_tenant::Plan::is_done));
@@ -266,29 +267,4 @@ async fn undo(command: &Undo, machine: &Machine) -> Outcome {
         );
     }
     Ok(Exit::Done)
-}
-
-/// Asks, unless it was said before; without a person there it must have been said.
-fn agree(yes: bool, question: &str) -> Result<(), Box<Failure>> {
-    if yes {
-        return Ok(());
-    }
-    let no = |why: &str| {
-        Box::new(
-            Failure::usage("nothing was changed in the tenant")
-                .cause(why, Some("add --yes".to_owned())),
-        )
-    };
-    if !stdin_is_terminal() {
-        return Err(no("nobody is here to say yes"));
-    }
-    output::say(&format!("{question} [y/N] "));
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Box::new(Failure::machine("nothing was changed", &error)))?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(no("the answer was not yes")),
-    }
 }

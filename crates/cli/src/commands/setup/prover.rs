@@ -1,40 +1,31 @@
-//! Tries the credential for `setup verify`: a token, a login, one message.
+//! Finds the credential that `setup verify` tries, and what is to be proven.
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sendas_config as config;
-use sendas_entra::{
-    Audience, Claims, ClientId, Credential, Expectation, Generation, Method, Principal, Requester,
-    SystemClock, Tenant, Token, TokenError,
-};
-use sendas_envelope::{Address, Envelope, ForwardPath, Mailbox, Recipient, ReversePath};
+use sendas_entra::{ClientId, Credential, Expectation, Method, Principal, Tenant};
 use sendas_smtp::ClientName;
-use sendas_submit::{Connector, Message, Session, SubmitError};
-use sendas_tenant::verify::{About, Prover, Refusal};
+use sendas_submit::Connector;
 use sendas_tenant::{Place, State, Trial};
 
 use super::desk::{Desk, wrong};
 use crate::global::Global;
 use crate::machine::Machine;
-use crate::report::{Failure, chain};
-use crate::{clock, configuration, identity};
+use crate::prover::Service;
+use crate::report::Failure;
+use crate::{configuration, identity};
 
 /// What we call ourselves in EHLO: it says nothing about this machine.
 const EHLO_NAME: &str = "[127.0.0.1]";
 
-/// The service, tried with the credential of a set-up.
-pub(super) struct Service {
-    requester: Requester,
-    connector: Connector,
-    /// The last token, for the logins after it.
-    token: std::sync::Mutex<Option<Token>>,
+/// The credential of a set-up, ready to be tried.
+pub(super) struct Candidate {
+    pub(super) service: Service,
     tenant: Tenant,
     client_id: ClientId,
 }
 
-impl Service {
+impl Candidate {
     /// Finds the credential: the one the set-up kept, or that of the configured principal with the
     /// same client id.
     ///
@@ -78,21 +69,14 @@ impl Service {
             client_id.clone(),
             credential,
         );
-        let requester = Requester::new(
-            principal,
-            Audience::Exchange,
-            desk.http().clone(),
-            Arc::new(SystemClock::new()),
-        );
         let name = ClientName::new(EHLO_NAME).map_err(|error| wrong("the EHLO name", &error))?;
         let tls = desk
             .cloud
             .tls_policy()
             .map_err(|error| wrong("--cloud-file", &error))?;
+        let connector = Connector::new(desk.cloud.smtp(), name, tls);
         Ok(Self {
-            requester,
-            connector: Connector::new(desk.cloud.smtp(), name, tls),
-            token: std::sync::Mutex::new(None),
+            service: Service::new(principal, desk.http().clone(), connector),
             tenant,
             client_id,
         })
@@ -131,104 +115,6 @@ impl Service {
             patience,
         })
     }
-
-    async fn ask(&self) -> Result<Claims, Refusal> {
-        let token = self
-            .requester
-            .request(Generation(0))
-            .await
-            .map_err(|error| refused_token(&error))?;
-        let claims = token.claims().map_err(|error| Refusal {
-            about: About::Other,
-            words: chain(&error),
-        })?;
-        *self.held() = Some(token);
-        Ok(claims)
-    }
-
-    async fn enter(&self, mailbox: &str) -> Result<Session, Refusal> {
-        let token = self.held().clone().ok_or_else(|| Refusal {
-            about: About::Other,
-            words: "no token was asked for yet".into(),
-        })?;
-        let mailbox = Mailbox::new(address(mailbox)?);
-        let opened = self
-            .connector
-            .open()
-            .await
-            .map_err(|error| not_entered(&error))?;
-        opened
-            .authenticate(&mailbox, token.expose())
-            .await
-            .map_err(|error| not_entered(&error))
-    }
-
-    async fn submit(&self, mailbox: &str, recipient: &str) -> Result<String, Refusal> {
-        let text = format!(
-            "From: <{mailbox}>\r\nTo: <{recipient}>\r\nDate: {}\r\nMessage-ID: <{}@sendas.invalid>\r\nSubject: sendas setup verify\r\n\r\nThis message was accepted by Exchange Online: the set-up works.\r\n",
-            clock::date_field(clock::now()),
-            uuid::Uuid::new_v4().simple(),
-        );
-        let other = |error: &dyn std::error::Error| Refusal {
-            about: About::Other,
-            words: chain(error),
-        };
-        let message = Message::new(text.into_bytes()).map_err(|error| other(&error))?;
-        let envelope = Envelope::new(
-            ReversePath::Address(address(mailbox)?),
-            vec![Recipient::new(ForwardPath::from(address(recipient)?))],
-        )
-        .map_err(|error| other(&error))?;
-        let mut session = self.enter(mailbox).await?;
-        let attempt = session.send(&envelope, &message).await;
-        session.quit().await;
-        let receipt = attempt.receipts(&envelope).pop();
-        match attempt
-            .outcomes
-            .first()
-            .and_then(|outcome| outcome.failure())
-        {
-            None => Ok(receipt.map(|receipt| receipt.reply).unwrap_or_default()),
-            Some(failure) => Err(Refusal {
-                about: if failure.reply().is_some_and(|reply| reply.code() >= 500) {
-                    About::Rights
-                } else {
-                    About::Trouble
-                },
-                words: failure.to_string(),
-            }),
-        }
-    }
-
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
-        self.token
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Prover for Service {
-    fn token(&self) -> Pin<Box<dyn Future<Output = Result<Claims, Refusal>> + Send + '_>> {
-        Box::pin(self.ask())
-    }
-
-    fn login<'a>(
-        &'a self,
-        mailbox: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<String, Refusal>> + Send + 'a>> {
-        Box::pin(async move {
-            self.enter(mailbox).await?.quit().await;
-            Ok("Exchange accepted the login".to_owned())
-        })
-    }
-
-    fn send<'a>(
-        &'a self,
-        mailbox: &'a str,
-        recipient: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<String, Refusal>> + Send + 'a>> {
-        Box::pin(self.submit(mailbox, recipient))
-    }
 }
 
 fn credential(
@@ -266,38 +152,4 @@ fn credential(
     })?;
     identity::credential(&own.credential, machine)
         .map_err(|error| wrong("the configured credential", &*error))
-}
-
-fn address(text: &str) -> Result<Address, Refusal> {
-    text.parse()
-        .map_err(|error: sendas_envelope::AddressError| Refusal {
-            about: About::Other,
-            words: chain(&error),
-        })
-}
-
-fn refused_token(error: &TokenError) -> Refusal {
-    let about = if error.is_temporary() {
-        About::Trouble
-    } else {
-        About::Credential {
-            may_be_too_young: error.may_be_too_young(),
-        }
-    };
-    Refusal {
-        about,
-        words: chain(error),
-    }
-}
-
-/// A permanent reply to AUTH is about rights; without a reply it is about the way.
-fn not_entered(error: &SubmitError) -> Refusal {
-    let about = match error {
-        SubmitError::Auth { reply, .. } if reply.code() >= 500 => About::Rights,
-        _ => About::Trouble,
-    };
-    Refusal {
-        about,
-        words: chain(error),
-    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sendas_tenant::trouble::Service;
 use sendas_tenant::verify::CheckResult;
 use sendas_tenant::{
-    Applied, CallError, Event, Plan, Progress, SetupError, SignInError, UndoPlan, Verification,
+    Applied, CallError, Event, Plan, Progress, SetupError, UndoPlan, Verification,
 };
 
 use super::desk::Desk;
@@ -16,7 +16,7 @@ use crate::report::{Failure, Kind, Lasting, chain};
 
 /// Tells a run on standard error while it goes.
 #[derive(Debug)]
-pub(super) struct Talk;
+pub(crate) struct Talk;
 
 impl Progress for Talk {
     fn tell(&self, event: &Event) {
@@ -171,20 +171,8 @@ pub(super) fn failed(what: &str, error: &SetupError) -> Box<Failure> {
     Box::new(failure)
 }
 
-/// An administrator who is not signed in.
-pub(super) fn not_signed_in(error: &SignInError) -> Box<Failure> {
-    let fix = error.advice().map(str::to_owned);
-    Box::new(
-        Failure::new(
-            Kind::Identity,
-            Exit::Authentication,
-            "nobody is signed in; nothing was changed",
-        )
-        .cause(chain(error), fix),
-    )
-}
-
-fn kind(call: &CallError) -> Kind {
+/// Who must act on a request that failed.
+pub(crate) fn kind(call: &CallError) -> Kind {
     match call {
         _ if call.is_about_rights() => Kind::Identity,
         CallError::NoAnswer { .. } => Kind::Network,
@@ -192,7 +180,8 @@ fn kind(call: &CallError) -> Kind {
     }
 }
 
-fn exit(call: &CallError) -> Exit {
+/// The exit code of a request that failed.
+pub(crate) fn exit(call: &CallError) -> Exit {
     if call.is_about_rights() {
         Exit::Authentication
     } else {

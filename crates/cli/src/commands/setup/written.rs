@@ -108,7 +108,8 @@ pub(super) fn write(
         }
         None => list.push(principal),
     }
-    save(path, &document.to_string()).map_err(|error| Box::new(Failure::machine(what, &error)))?;
+    crate::whole_file::write(path, document.to_string().as_bytes())
+        .map_err(|error| Box::new(Failure::machine(what, &error)))?;
     Ok(path.display().to_string())
 }
 
@@ -168,23 +169,4 @@ fn principal(desk: &Desk<'_>, wish: &Wish, state: &State) -> Option<Table> {
 /// A path that means the same from any folder.
 fn absolute(path: &Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Whole or not at all; rights of an existing file stay as they are.
-fn save(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    if let Ok(metadata) = std::fs::metadata(path) {
-        file.as_file().set_permissions(metadata.permissions())?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
