@@ -11,7 +11,7 @@ use sendas_exchange::Method;
 use sendas_smtp::Reply;
 use sendas_smtp::client::Stage;
 use sendas_tenant::doctor::{
-    self, Case, Configuration, Examination, Host, Relay, Selection, Spool, Subject,
+    self, Case, Configuration, Examination, Host, ListenerTls, Relay, Selection, Spool, Subject,
 };
 use sendas_tenant::{AdminTokens, State};
 
@@ -349,8 +349,17 @@ fn relay_of(relay: &config::Relay, settings: &config::Settings) -> Relay {
         listen: relay
             .listen
             .iter()
-            .map(|listen| (listen.address, listen.tls == config::ListenTls::None))
+            .map(|listen| {
+                let tls = match listen.tls {
+                    config::ListenTls::None => ListenerTls::Never,
+                    config::ListenTls::Starttls => ListenerTls::Starttls,
+                    config::ListenTls::Implicit => ListenerTls::Implicit,
+                };
+                (listen.address, tls)
+            })
             .collect(),
+        certificate: relay.certificate.clone(),
+        message_size_octets_max: relay.message_size_octets_max,
         admin: relay.admin,
         open_clients: relay
             .clients

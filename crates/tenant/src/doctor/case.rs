@@ -97,8 +97,12 @@ pub struct Subject {
 /// The submission server as it is configured.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    /// Where it listens: address, and whether TLS is never offered.
-    pub listen: Vec<(SocketAddr, bool)>,
+    /// Where it listens.
+    pub listen: Vec<(SocketAddr, ListenerTls)>,
+    /// The file with its certificate; none when it makes one of its own.
+    pub certificate: Option<PathBuf>,
+    /// The largest message, in octets.
+    pub message_size_octets_max: u64,
     /// Dashboard, API, metrics, health.
     pub admin: SocketAddr,
     /// Names of clients that may come from anywhere.
@@ -107,6 +111,17 @@ pub struct Relay {
     pub uncovered: Vec<String>,
     /// Where accepted messages are kept.
     pub spool: Spool,
+}
+
+/// When TLS begins on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// Never.
+    Never,
+    /// After STARTTLS.
+    Starttls,
+    /// With the first octet.
+    Implicit,
 }
 
 /// Where accepted messages are kept.

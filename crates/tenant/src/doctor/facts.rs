@@ -68,12 +68,21 @@ pub struct CredentialFacts {
     pub kind: Option<&'static str>,
     /// The secret has the form of an id, as the secret's own id has, and no value of Entra's.
     pub is_shaped_as_id: bool,
-    /// The certificate's end has passed, by the service's clock where it is known.
-    pub has_ended: bool,
-    /// The certificate's beginning has not come.
-    pub has_not_begun: bool,
+    /// Why it proves nothing at this time, by the service's clock where it is known.
+    pub untimely: Option<Untimely>,
     /// SHA-1 thumbprint of the certificate, upper-case hexadecimal.
     pub thumbprint: Option<String>,
+}
+
+/// Why a credential proves nothing at this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untimely {
+    /// The certificate's end has passed.
+    CertificateEnded,
+    /// The certificate's beginning has not come.
+    CertificateNotBegun,
+    /// The end of the federated token in its file has passed.
+    TokenEnded,
 }
 
 /// A way over the network.

@@ -8,7 +8,7 @@ use sendas_smtp::client::Stage;
 
 use super::case::{Case, Subject};
 use super::facts::{
-    CredentialFacts, Facts, LocalObstacle, Login, Obstacle, TokenAnswer, TokenClaims, Way,
+    CredentialFacts, Facts, LocalObstacle, Login, Obstacle, TokenAnswer, TokenClaims, Untimely, Way,
 };
 use super::look;
 use super::seen::{Logged, Seen, Trouble};
@@ -110,9 +110,20 @@ fn credential(subject: Option<&Subject>, seen: &Seen) -> CredentialFacts {
     match credential {
         Credential::Secret(secret) => facts.is_shaped_as_id = is_shaped_as_id(secret.expose()),
         Credential::Certificate(certificate) => {
-            facts.has_ended = certificate.not_after() <= seen.now;
-            facts.has_not_begun = certificate.not_before() > seen.now;
+            facts.untimely = if certificate.not_after() <= seen.now {
+                Some(Untimely::CertificateEnded)
+            } else {
+                (certificate.not_before() > seen.now).then_some(Untimely::CertificateNotBegun)
+            };
             facts.thumbprint = Some(certificate.thumbprint());
+        }
+        Credential::Federated(_) => {
+            let machine = seen.machine.as_ref().ok();
+            let claims = machine.and_then(|machine| machine.federated.as_ref()?.as_ref().ok());
+            let end = claims.and_then(Claims::expires_at);
+            facts.untimely = end
+                .filter(|end| *end <= seen.now)
+                .map(|_| Untimely::TokenEnded);
         }
         _ => {}
     }

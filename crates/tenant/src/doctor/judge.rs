@@ -13,7 +13,7 @@ use sendas_smtp::Reply;
 use sendas_smtp::client::Stage;
 
 use super::cause::{self, Cause};
-use super::facts::{Facts, LocalObstacle, Login, Obstacle, TokenAnswer, Way};
+use super::facts::{Facts, LocalObstacle, Login, Obstacle, TokenAnswer, Untimely, Way};
 
 mod entra;
 mod tenant;
@@ -134,20 +134,22 @@ impl Court<'_> {
             }
             None => {}
         }
-        let credential = &self.facts.credential;
-        if credential.has_ended {
-            self.add(
+        let untimely = match self.facts.credential.untimely {
+            None => return,
+            Some(Untimely::CertificateEnded) => (
                 "S-CERTIFICATE-ENDED",
-                Certain,
                 "the certificate's `notAfter` has passed",
-            );
-        } else if credential.has_not_begun {
-            self.add(
+            ),
+            Some(Untimely::CertificateNotBegun) => (
                 "S-CERTIFICATE-ENDED",
-                Certain,
                 "the certificate's `notBefore` has not come",
-            );
-        }
+            ),
+            Some(Untimely::TokenEnded) => (
+                "S-FEDERATED-TOKEN-ENDED",
+                "`exp` of the token in the file has passed",
+            ),
+        };
+        self.add(untimely.0, Certain, untimely.1);
     }
 
     fn way_to_entra(&mut self) {

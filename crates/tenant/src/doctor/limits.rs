@@ -30,7 +30,11 @@ pub const ADMIN: Duration = Duration::from_secs(9);
 pub const RELAY: Duration = Duration::from_secs(3);
 
 /// Days before its end from which a credential or certificate is told.
-pub const END_DAYS: i64 = 30;
+pub const END_DAYS: i64 = crate::limits::END_DAYS_SOON;
+
+/// Octets that should be free where the spool is: some ten thousand messages of a hundred
+/// kilobytes, an hour of a busy site. Below it, it is told.
+pub const SPOOL_OCTETS_MIN: u64 = 1024 * 1024 * 1024;
 
 const _: () = {
     assert!(LOGIN.as_millis() < WHOLE.as_millis() && ADMIN.as_millis() < WHOLE.as_millis());

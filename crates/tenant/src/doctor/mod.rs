@@ -21,7 +21,7 @@ pub mod page;
 mod run;
 mod seen;
 
-pub use case::{Case, Configuration, Host, Relay, Spool, Subject};
+pub use case::{Case, Configuration, Host, ListenerTls, Relay, Spool, Subject};
 pub use check::{Check, Group, Needs, Status, checks, find};
 pub use facts::Facts;
 pub use judge::{CLOCK_SKEW_S_MAX, Verdict, judge, remaining};

@@ -166,12 +166,14 @@ pub(crate) struct Exchange {
 pub(crate) struct RelaySeen {
     /// For each listener: it answers, or can be bound, or neither.
     pub(crate) listeners: Vec<(std::net::SocketAddr, Port)>,
+    /// The end of the configured certificate, or why it cannot be read.
+    pub(crate) certificate: Option<Result<Timestamp, String>>,
     pub(crate) spool: SpoolSeen,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
-    /// Somebody answers with an SMTP greeting.
+    /// Somebody answers with an SMTP greeting, or with TLS where it comes first.
     Answers,
     /// Nobody has it.
     Free,
@@ -187,6 +189,8 @@ pub(crate) struct SpoolSeen {
     pub(crate) is_folder_writable: Option<bool>,
     pub(crate) file_system: Option<String>,
     pub(crate) mode: Option<u32>,
+    /// What the owner may still write there, in octets.
+    pub(crate) free_octets: Option<u64>,
     /// Whether the file is a database; none when there is none yet.
     pub(crate) is_database: Option<bool>,
     /// Whether the shared database's host takes a connection.

@@ -150,8 +150,6 @@ settings! {
     Classic "S-STRANGER-ANSWERS" "a page instead of a token": |stage, _| {
         stage.fault(r#"{"at":"token","effect":{"kind":"answer","status":200,"body":"<html>sign in</html>"}}"#);
     };
-    Classic "S-CERTIFICATE-UNKNOWN" "certificate not registered": |stage, _| aadsts(stage, 700_027);
-    Classic "S-FEDERATION-MISMATCH" "federated subject": |stage, _| aadsts(stage, 700_213);
     Classic "S-RESOURCE-UNKNOWN" "Exchange not in the tenant": |stage, _| aadsts(stage, 500_011);
     Classic "S-SCOPE" "scope": |stage, _| aadsts(stage, 70_011);
     Classic "S-CREDENTIAL-LOST" "credential lost on the way": |stage, _| aadsts(stage, 7_000_218);
@@ -186,7 +184,7 @@ settings! {
 /// A CA of nobody; the certificate of a test that was run once.
 const OTHER_CA: &str = include_str!("other-ca.pem");
 
-fn subject(case: &mut Case) -> &mut sendas_tenant::doctor::Subject {
+pub(crate) fn subject(case: &mut Case) -> &mut sendas_tenant::doctor::Subject {
     case.subject.as_mut().unwrap()
 }
 

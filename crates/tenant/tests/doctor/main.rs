@@ -6,12 +6,14 @@
 )]
 
 mod breakage;
+mod proof;
 mod stage;
 
 use sendas_sandbox::Preset;
 use sendas_tenant::doctor::{Selection, Status, examine};
 
 use breakage::{Breakage, PATCHES, SETTINGS};
+use proof::PROOFS;
 use stage::Stage;
 
 /// Pairs drawn.
@@ -68,7 +70,8 @@ async fn singles(preset: Preset) {
             wrong.extend(first(&stage, case, &[breakage.cause], breakage.name).await);
         }
     }
-    for setting in SETTINGS.iter().filter(|one| one.preset == preset) {
+    let settings = SETTINGS.iter().chain(PROOFS);
+    for setting in settings.filter(|one| one.preset == preset) {
         stage.reset();
         let mut case = stage.case(true);
         (setting.set)(&mut stage, &mut case);

@@ -77,6 +77,17 @@ pub(super) const CAUSES: &[Cause] = &[
         ),
     },
     Cause {
+        id: "S-FEDERATED-TOKEN-ENDED",
+        title: "the federated token's time is over: whoever renews its file has stopped",
+        symptom: "AADSTS700024 with a federated credential.",
+        evidence: "`exp` of the token in the configured file lies in the past.",
+        why: "The file is read anew for each request, and another issuer must put a fresh token there in time.",
+        fix: Fix::command(
+            "look at what renews the token file",
+            "sendas credential list",
+        ),
+    },
+    Cause {
         id: "S-CLOCK",
         title: "the clock of this machine is wrong",
         symptom: "AADSTS700024 with a certificate, or a bare `535 5.7.3` with a token whose time is over.",

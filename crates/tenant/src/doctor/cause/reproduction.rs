@@ -50,6 +50,10 @@ const TABLE: &[(&str, Reproduction)] = &[
         "S-CERTIFICATE-ENDED",
         Setting("a certificate file whose notAfter has passed"),
     ),
+    (
+        "S-FEDERATED-TOKEN-ENDED",
+        Setting("a federated token file whose exp has passed"),
+    ),
     ("S-CLOCK", Setting("POST clock with {\"advance_s\": 3600}")),
     (
         "S-TENANT-UNKNOWN",

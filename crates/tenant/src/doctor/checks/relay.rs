@@ -1,8 +1,10 @@
 //! The relay: its listeners and its spool.
 
 use super::checks;
-use crate::doctor::case::{Relay, Spool};
-use crate::doctor::check::{Found, Scene, of, ok, problem, warning};
+use super::secrets::ends;
+use crate::doctor::case::{ListenerTls, Relay, Spool};
+use crate::doctor::check::{Finding, Found, Scene, of, ok, problem, warning};
+use crate::doctor::limits::SPOOL_OCTETS_MIN;
 use crate::doctor::look::machine::is_private;
 use crate::doctor::seen::{Port, SpoolSeen};
 
@@ -47,6 +49,21 @@ fn ports(scene: &Scene<'_>) -> Found {
     Ok(if is_wrong { problem(seen) } else { ok(seen) })
 }
 
+/// How much room there is.
+fn room(free: u64, message_size_octets_max: u64) -> Finding {
+    let shown = format!("{} MiB are free", free / 1_048_576);
+    if free < message_size_octets_max {
+        problem(format!(
+            "{shown}, and one message may have {} MiB",
+            message_size_octets_max / 1_048_576
+        ))
+    } else if free < SPOOL_OCTETS_MIN {
+        warning(shown)
+    } else {
+        ok(shown)
+    }
+}
+
 checks! { LISTENERS, Listener:
     "D-LSN-01" Relay Relay [] "every listener answers, or can be opened"
         tests "each address is bound for a moment, or greets"
@@ -66,7 +83,7 @@ checks! { LISTENERS, Listener:
         why "messages of printers are read along on the way"
         fix "tls = \"starttls\""
         look |scene| {
-            let plain = relay(scene)?.listen.iter().find(|(address, is_plain)| *is_plain && !address.ip().is_loopback());
+            let plain = relay(scene)?.listen.iter().find(|(address, tls)| *tls == ListenerTls::Never && !address.ip().is_loopback());
             Ok(plain.map_or_else(|| ok("it does"), |(address, _)| warning(format!("{address} never offers TLS"))))
         };
     "D-LSN-04" Relay Given [] "the dashboard stays on this machine"
@@ -85,6 +102,18 @@ checks! { LISTENERS, Listener:
             [] => ok("it has"),
             [first, ..] => problem(format!("nobody sends for {first}")),
         });
+    "D-LSN-06" Relay Relay [] "the relay's certificate is in force"
+        tests "`notAfter` of the configured certificate lies 30 days or more ahead"
+        why "printers and programs that check it end the conversation"
+        fix "renew the certificate; a running relay takes the new file by itself"
+        look |scene| {
+            relay(scene)?;
+            match &of(&scene.seen.relay)?.certificate {
+                None => Err("the relay makes its certificate itself, and renews it".to_owned()),
+                Some(Err(words)) => Ok(problem(words.clone())),
+                Some(Ok(end)) => Ok(ends(scene.seen.now, *end)),
+            }
+        };
 }
 
 checks! { SPOOL, Spool:
@@ -141,4 +170,33 @@ checks! { SPOOL, Spool:
                 Err(words) => problem(words.clone()),
             })
         };
+    "D-SPL-06" Relay Relay ["D-SPL-01"] "there is room in the spool"
+        tests "1 GiB is free, and at the very least room for the largest message"
+        why "without room the relay answers 452 and takes nothing"
+        fix "free space, or move the spool to a larger disk"
+        look |scene| {
+            let free = file(scene)?.free_octets.ok_or("this system does not say")?;
+            Ok(room(free, relay(scene)?.message_size_octets_max))
+        };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::Status;
+
+    #[test]
+    fn room_is_judged_by_the_largest_message_and_by_an_hour() {
+        let (mib, gib) = (1024 * 1024, 1024 * 1024 * 1024);
+        for (free, message, expected) in [
+            (2 * gib, 36 * mib, Status::Ok),
+            (gib, 36 * mib, Status::Ok),
+            (gib - 1, 36 * mib, Status::Warning),
+            (36 * mib, 36 * mib, Status::Warning),
+            (36 * mib - 1, 36 * mib, Status::Problem),
+            (0, 1, Status::Problem),
+        ] {
+            assert_eq!(room(free, message).status, expected, "{free} {message}");
+        }
+    }
 }

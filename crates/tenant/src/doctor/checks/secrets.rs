@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sendas_entra::{Certificate, Credential, SecretOrigin};
 
 use super::checks;
-use crate::doctor::check::{Found, Scene, known, of, ok, problem, warning};
+use crate::doctor::check::{Finding, Found, Scene, known, of, ok, problem, warning};
 use crate::doctor::gather::is_shaped_as_id;
 use crate::doctor::limits::END_DAYS;
 use crate::doctor::look::machine::is_private;
@@ -12,6 +12,18 @@ use crate::doctor::look::machine::is_private;
 /// Days from one time to another, cut.
 pub(super) fn days(from: Timestamp, to: Timestamp) -> i64 {
     to.as_second().saturating_sub(from.as_second()) / 86_400
+}
+
+/// How an end is told.
+pub(super) fn ends(now: Timestamp, end: Timestamp) -> Finding {
+    let left = days(now, end);
+    if end <= now {
+        problem(format!("it ended at {end}"))
+    } else if left < END_DAYS {
+        warning(format!("it ends in {left} days"))
+    } else {
+        ok(format!("{left} days are left"))
+    }
 }
 
 fn credential<'a>(scene: &Scene<'a>) -> Result<&'a Credential, String> {
@@ -122,15 +134,7 @@ checks! { CHECKS, Secrets:
         why "Entra does not accept its assertions afterwards, and nobody is told"
         fix "sendas credential rotate"
         look |scene| {
-            let end = certificate(scene)?.not_after();
-            let left = days(scene.seen.now, end);
-            Ok(if end <= scene.seen.now {
-                problem(format!("it ended at {end}"))
-            } else if left < END_DAYS {
-                warning(format!("it ends in {left} days"))
-            } else {
-                ok(format!("{left} days are left"))
-            })
+            Ok(ends(scene.seen.now, certificate(scene)?.not_after()))
         };
     "D-SEC-08" Nothing Machine ["D-SEC-01"] "the federated token is fresh"
         tests "the file holds a token whose end has not come"
@@ -156,13 +160,6 @@ checks! { CHECKS, Secrets:
         fix "sendas credential rotate"
         look |scene| {
             let end = known(of(&scene.seen.directory)?.ends, "Entra")?;
-            let left = days(scene.seen.now, end);
-            Ok(if end <= scene.seen.now {
-                problem(format!("it ended at {end}"))
-            } else if left < END_DAYS {
-                warning(format!("it ends in {left} days"))
-            } else {
-                ok(format!("{left} days are left"))
-            })
+            Ok(ends(scene.seen.now, end))
         };
 }

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::machine::mode;
-use crate::doctor::case::{Relay, Spool};
+use crate::doctor::case::{ListenerTls, Relay, Spool};
 use crate::doctor::seen::{Look, Port, RelaySeen, SpoolSeen};
 
 /// How long a listener's greeting is waited for.
@@ -18,12 +19,19 @@ const GREETING: Duration = Duration::from_secs(2);
 /// How a SQLite file begins (SQLite file format §1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
+/// A TLS record with a handshake message that is none: whoever speaks TLS answers with an alert
+/// (RFC 8446 §5.1, §6), and nobody has to be trusted to learn that.
+const NO_HELLO: &[u8] = &[22, 3, 1, 0, 4, 255, 0, 0, 0];
+
+/// How an alert begins: its type, and the major version.
+const ALERT: [u8; 2] = [21, 3];
+
 /// Looks at every listener, and at the spool.
 pub(in crate::doctor) async fn look(relay: &Relay) -> Look<RelaySeen> {
     let ports = relay
         .listen
         .iter()
-        .map(async |(address, _)| (*address, port(*address).await));
+        .map(async |(address, tls)| (*address, port(*address, *tls).await));
     let spool = async {
         match &relay.spool {
             Spool::File(path) => {
@@ -38,11 +46,26 @@ pub(in crate::doctor) async fn look(relay: &Relay) -> Look<RelaySeen> {
             },
         }
     };
+    let certificate = relay.certificate.clone();
+    let certificate = tokio::task::spawn_blocking(move || certificate.as_deref().map(end_of));
     let (listeners, spool) = tokio::join!(futures_util::future::join_all(ports), spool);
-    Ok(RelaySeen { listeners, spool })
+    Ok(RelaySeen {
+        listeners,
+        certificate: certificate.await.unwrap_or_default(),
+        spool,
+    })
 }
 
-async fn port(address: SocketAddr) -> Port {
+/// The end of the first certificate in a PEM file.
+fn end_of(path: &Path) -> Result<Timestamp, String> {
+    let text = fs::read(path).map_err(|error| error.to_string())?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&text).map_err(|error| error.to_string())?;
+    let certificate = pem.parse_x509().map_err(|error| error.to_string())?;
+    let end = certificate.validity().not_after.timestamp();
+    Timestamp::from_second(end).map_err(|error| error.to_string())
+}
+
+async fn port(address: SocketAddr, tls: ListenerTls) -> Port {
     match TcpListener::bind(address).await {
         Ok(_) => return Port::Free,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
@@ -58,6 +81,11 @@ async fn port(address: SocketAddr) -> Port {
     let greeting = async {
         let mut stream = TcpStream::connect(near).await.ok()?;
         let mut start = [0; 4];
+        if tls == ListenerTls::Implicit {
+            stream.write_all(NO_HELLO).await.ok()?;
+            stream.read_exact(&mut start).await.ok()?;
+            return start.starts_with(&ALERT).then_some(());
+        }
         stream.read_exact(&mut start).await.ok()?;
         start.starts_with(b"220").then_some(())
     };
@@ -105,10 +133,23 @@ fn file(path: &Path) -> SpoolSeen {
             .then(|| tempfile::tempfile_in(&folder).is_ok()),
         file_system: file_system(&folder),
         mode: mode(path),
+        free_octets: free_octets(&folder),
         is_database,
         folder: missing,
         is_reached: None,
     }
+}
+
+/// What may still be written under a folder.
+#[cfg(unix)]
+fn free_octets(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_octets(_: &Path) -> Option<u64> {
+    None
 }
 
 /// The kind of file system under a folder (Linux).
