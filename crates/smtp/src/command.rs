@@ -64,6 +64,16 @@ impl Command {
     /// # Errors
     /// [`CommandError`] with what is wrong; nothing of the line was kept.
     pub fn parse(line: &[u8], smtputf8: bool) -> Result<Self, CommandError> {
+        Self::parse_any(line, smtputf8).map_err(|error| {
+            if announces_chunk(line) {
+                CommandError::Chunk
+            } else {
+                error
+            }
+        })
+    }
+
+    fn parse_any(line: &[u8], smtputf8: bool) -> Result<Self, CommandError> {
         let text = std::str::from_utf8(line).map_err(|_| CommandError::Octets)?;
         if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(CommandError::Octets);
@@ -148,8 +158,14 @@ fn auth(argument: &str) -> Result<Command, CommandError> {
     })
 }
 
+/// Whether a line begins as BDAT does, whatever follows.
+fn announces_chunk(line: &[u8]) -> bool {
+    let (verb, rest) = line.split_at(line.len().min(4));
+    verb.eq_ignore_ascii_case(b"BDAT") && rest.first().is_none_or(|b| !b.is_ascii_alphabetic())
+}
+
 fn bdat(argument: &str) -> Result<Command, CommandError> {
-    const SHAPE: CommandError = CommandError::Syntax("BDAT octets [LAST]");
+    const SHAPE: CommandError = CommandError::Chunk;
     let mut words = argument.split(' ').filter(|word| !word.is_empty());
     let octets = words
         .next()
@@ -246,6 +262,35 @@ mod tests {
         assert_eq!(
             Command::parse(b"XYZZY", false),
             Err(CommandError::Unknown("XYZZY".into()))
+        );
+    }
+
+    #[test]
+    fn a_chunk_without_a_size_is_told_from_other_mistakes() {
+        for line in [
+            &b"BDAT"[..],
+            b"bdat ",
+            b"BDAT -5",
+            b"BDAT +5",
+            b"BDAT 5 LAST LAST",
+            b"BDAT 5,LAST",
+            b"BDAT\t5",
+            b"BDAT5",
+            b"BDAT 5 \xff",
+            b"BDAT 5\x07",
+            b"BDAT 99999999999999999999",
+            b"BDAT 18446744073709551615 LAST",
+        ] {
+            assert_eq!(
+                Command::parse(line, false),
+                Err(CommandError::Chunk),
+                "{:?}",
+                String::from_utf8_lossy(line)
+            );
+        }
+        assert_eq!(
+            Command::parse(b"BDATA 5", false),
+            Err(CommandError::Unknown("BDATA".into()))
         );
     }
 

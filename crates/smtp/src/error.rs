@@ -12,6 +12,10 @@ pub enum CommandError {
     /// The arguments do not have the shape named.
     #[error("syntax: {0}")]
     Syntax(&'static str),
+    /// A BDAT whose size cannot be known: where the chunk ends cannot be known either, so what follows
+    /// must not be read as commands.
+    #[error("the size of the chunk cannot be known")]
+    Chunk,
     /// The path's address does not parse.
     #[error(transparent)]
     Address(AddressError),

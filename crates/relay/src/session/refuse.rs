@@ -51,6 +51,7 @@ fn command(error: &CommandError) -> Reply {
     match error {
         CommandError::Unknown(_) => Reply::new(500, "5.5.1 Unknown command"),
         CommandError::Syntax(shape) => Reply::new(501, format!("5.5.4 Syntax: {shape}")),
+        CommandError::Chunk => Reply::new(501, "5.5.4 Syntax: BDAT octets [LAST]"),
         CommandError::Address(_) => Reply::new(501, "5.1.3 That is no address"),
         CommandError::Parameter(_) => Reply::new(501, "5.5.4 A parameter is wrong"),
         CommandError::UnknownParameter(_) => Reply::new(555, "5.5.4 A parameter is not known"),

@@ -69,7 +69,7 @@ pub enum Event {
 /// What is wrong with what the client has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The line is no command.
+    /// The line is no command. Fatal for a chunk whose size cannot be known.
     Command(CommandError),
     /// The line is longer than a command or a response may be.
     LineTooLong,
@@ -107,7 +107,8 @@ impl Violation {
     pub const fn is_fatal(&self) -> bool {
         matches!(
             self,
-            Self::BareLineEnd
+            Self::Command(CommandError::Chunk)
+                | Self::BareLineEnd
                 | Self::BareLineEndInBody { data: true }
                 | Self::PlaintextAfterStartTls
         )

@@ -183,6 +183,19 @@ fn bare_line_ends_are_fatal_where_the_end_is_in_doubt() {
 }
 
 #[test]
+fn nothing_behind_a_chunk_of_unknown_size_is_a_command() {
+    for line in [
+        "BDAT 99999999999999999999",
+        "BDAT -5 LAST",
+        "BDAT 5 FIRST",
+        "BDAT",
+    ] {
+        let seen = opened(format!("{line}\r\nRSET\r\nMAIL FROM:<x@y.z>\r\n").as_bytes());
+        assert_eq!(seen, ["Command(Chunk)"], "{line}");
+    }
+}
+
+#[test]
 fn a_binary_body_may_hold_anything_but_comes_by_bdat() {
     let start = b"EHLO c\r\nMAIL FROM:<a@b.c> BODY=BINARYMIME\r\nRCPT TO:<d@e.f>\r\n";
     let by = |rest: &[u8]| seen(&[start, rest].concat()).split_off(3);
