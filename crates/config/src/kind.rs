@@ -218,6 +218,11 @@ impl Network {
                 .ok_or_else(|| format!("the prefix length is a number from 0 to {bits}"))?,
         };
         let network = Self { address, prefix };
+        if matches!(address, IpAddr::V6(six) if six.to_ipv4_mapped().is_some()) {
+            return Err(
+                "IPv4 inside IPv6 counts as IPv4; write the IPv4 address or network".to_owned(),
+            );
+        }
         if network.mask(address) != number(address) {
             return Err(format!("the address has bits behind the first {prefix}"));
         }
@@ -377,6 +382,8 @@ mod tests {
             "host",
             "10.0.0.0/-1",
             "::/129",
+            "::ffff:0:0/96",
+            "::ffff:10.0.0.1",
             "",
         ] {
             assert!(Network::parse(text).is_err(), "{text}");

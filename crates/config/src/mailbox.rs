@@ -50,7 +50,7 @@ impl Pattern {
             return Err(format!("`{host}` is not a domain"));
         }
         if local == "*" {
-            return Ok(Self::Domain(host.to_lowercase()));
+            return Ok(Self::Domain(host.to_ascii_lowercase()));
         }
         if local.contains('*') {
             return Err("a `*` stands for a whole local part only: `*@domain`".to_owned());
@@ -62,17 +62,18 @@ impl Pattern {
                 "`{local}` is not the local part of a mailbox's address"
             ));
         }
-        Ok(Self::Address(text.to_lowercase()))
+        Ok(Self::Address(text.to_ascii_lowercase()))
     }
 
-    /// Says whether the pattern covers an address; upper and lower case are the same, as they
-    /// are to the service.
+    /// Says whether the pattern covers an address; upper and lower case of ASCII letters
+    /// are the same, as they are to the service; nothing else is folded, since some letters fold into
+    /// ASCII ones and would pass for them.
     pub fn covers(&self, address: &str) -> bool {
         match self {
-            Self::Address(own) => *own == address.to_lowercase(),
+            Self::Address(own) => *own == address.to_ascii_lowercase(),
             Self::Domain(own) => address
                 .rsplit_once('@')
-                .is_some_and(|(_, host)| *own == host.to_lowercase()),
+                .is_some_and(|(_, host)| *own == host.to_ascii_lowercase()),
             Self::Everything => true,
         }
     }
@@ -150,6 +151,8 @@ mod tests {
             ("alias@contoso.com", Some((0, "noreply@contoso.com"))),
             ("Boss@contoso.com", Some((1, "Boss@contoso.com"))),
             ("y@fabrikam.com", Some((1, "relay@fabrikam.com"))),
+            ("\u{212a}@contoso.com", Some((0, "\u{212a}@contoso.com"))),
+            ("x@fabri\u{212a}am.com", None),
             ("y@sub.fabrikam.com", None),
             ("y@notfabrikam.com", None),
             ("", None),

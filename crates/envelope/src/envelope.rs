@@ -13,6 +13,9 @@ pub struct Envelope {
     recipients: Vec<Recipient>,
     /// What the body holds beyond 7-bit ASCII.
     pub body: Body,
+    /// Whether the header may hold UTF-8 (RFC 6531 §3.4: said by SMTPUTF8 on MAIL). It is handed on
+    /// where SMTPUTF8 is offered; only a path that needs it makes it a must.
+    pub utf8_header: bool,
     /// How much a failure notice returns; the service's choice when `None`.
     pub ret: Option<Return>,
     /// The sender's name for the transaction.
@@ -73,6 +76,7 @@ impl Envelope {
             reverse_path: reverse_path.into(),
             recipients,
             body: Body::default(),
+            utf8_header: false,
             ret: None,
             envelope_id: None,
         })

@@ -191,6 +191,7 @@ fn row(
     let envelope = &submission.envelope;
     let options = EnvelopeOptions {
         body: envelope.body,
+        utf8_header: envelope.utf8_header,
         ret: envelope.ret,
         envelope_id: envelope.envelope_id.clone(),
     };

@@ -237,6 +237,7 @@ fn describe(
     let mut envelope =
         Envelope::new(sender, due).map_err(|e| FormError(format!("envelope: {e}")))?;
     envelope.body = options.body;
+    envelope.utf8_header = options.utf8_header;
     envelope.ret = options.ret;
     envelope.envelope_id = options.envelope_id;
     let number = |n: i64| u64::try_from(n).map_err(|_| FormError("a negative number".to_owned()));

@@ -20,6 +20,8 @@ pub(crate) struct FormError(pub(crate) String);
 pub(crate) struct EnvelopeForm {
     pub(crate) v: u8,
     pub(crate) body: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) utf8_header: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) ret: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -43,6 +45,7 @@ pub(crate) struct EnvelopeForm {
 /// The options of an envelope, read back.
 pub(crate) struct EnvelopeOptions {
     pub(crate) body: Body,
+    pub(crate) utf8_header: bool,
     pub(crate) ret: Option<Return>,
     pub(crate) envelope_id: Option<EnvelopeId>,
 }
@@ -57,6 +60,7 @@ impl EnvelopeForm {
         Self {
             v: 1,
             body: options.body.keyword().to_owned(),
+            utf8_header: options.utf8_header,
             ret: options.ret.map(|r| r.to_string()).unwrap_or_default(),
             envid: options
                 .envelope_id
@@ -114,6 +118,7 @@ impl EnvelopeForm {
             .map_err(|e| FormError(format!("envelope: {e}")))?;
         Ok(EnvelopeOptions {
             body,
+            utf8_header: self.utf8_header,
             ret,
             envelope_id,
         })
@@ -249,6 +254,7 @@ mod tests {
     fn envelope_both_ways() {
         let options = EnvelopeOptions {
             body: Body::Binary,
+            utf8_header: true,
             ret: Some(Return::Headers),
             envelope_id: Some(EnvelopeId::new("a+b c").unwrap()),
         };
@@ -264,8 +270,13 @@ mod tests {
         assert_eq!(back.origin(), origin);
         let read = back.options().unwrap();
         assert_eq!(
-            (read.body, read.ret, read.envelope_id),
-            (options.body, options.ret, options.envelope_id)
+            (read.body, read.utf8_header, read.ret, read.envelope_id),
+            (
+                options.body,
+                options.utf8_header,
+                options.ret,
+                options.envelope_id
+            )
         );
         assert!(EnvelopeForm::parse(&text.replace("\"v\":1", "\"v\":9")).is_err());
         assert!(EnvelopeForm::parse("{}").is_err());

@@ -264,6 +264,7 @@ impl Talk<'_> {
         let whole = whole.map_err(|error| told(Trouble::data(error)))?;
         let mut envelope = Envelope::new(mail.reverse_path, recipients)
             .map_err(|error| told(Trouble::data(error)))?;
+        envelope.utf8_header = mail.smtputf8;
         envelope.ret = mail.ret;
         envelope.envelope_id = mail.envelope_id;
         let call = Call {

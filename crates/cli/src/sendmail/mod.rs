@@ -320,7 +320,7 @@ fn daemon(settings: &Settings) -> Result<Sysexit, Trouble> {
     }
     Err(Trouble::new(
         Sysexit::Unavailable,
-        "the server is a service of its own: install it with `sendas service install`, or run `sendas relay run`",
+        "the server is a service of its own: run `sendas relay`",
     ))
 }
 

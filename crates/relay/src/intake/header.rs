@@ -21,6 +21,9 @@ pub(super) struct Edited {
 /// The fields that name hidden recipients.
 const HIDDEN: [&str; 2] = ["Bcc", "Resent-Bcc"];
 
+/// The fields that are given when missing; an empty one is missing too, and goes.
+const GIVEN: [&str; 2] = ["Date", "Message-ID"];
+
 /// Judges and completes a header without its empty line.
 pub(super) fn edit(octets: &[u8], facts: &Facts) -> Result<Edited, IntakeError> {
     let header = Header::scan(octets).map_err(|error| match error {
@@ -30,13 +33,16 @@ pub(super) fn edit(octets: &[u8], facts: &Facts) -> Result<Edited, IntakeError> 
     })?;
     check_hops(&header, facts)?;
     let author = author::judge(&header, facts)?;
-    let message_id = header.first("Message-ID").filter(|id| !id.is_empty());
+    let message_id = header
+        .named("Message-ID")
+        .find(|field| !is_empty(&header, field))
+        .map(|field| String::from_utf8_lossy(raw_value(&header, field).trim_ascii()));
     let added_id = message_id
         .is_none()
         .then(|| format!("<{}@{}>", facts.id, facts.hostname));
     let mut out = BytesMut::with_capacity(octets.len() + 1024);
     received(facts, &mut out);
-    if header.named("Date").next().is_none() {
+    if header.named("Date").all(|field| is_empty(&header, field)) {
         put(&mut out, "Date", &date(facts));
     }
     if let Some(id) = &added_id {
@@ -75,6 +81,12 @@ fn rewrite(
     let mut removed: Vec<Range<usize>> = HIDDEN
         .iter()
         .flat_map(|name| header.named(name))
+        .chain(
+            GIVEN
+                .iter()
+                .flat_map(|name| header.named(name))
+                .filter(|field| is_empty(header, field)),
+        )
         .map(|field| field.range.clone())
         .collect();
     match author {
@@ -103,6 +115,11 @@ fn rewrite(
     }
     removed.sort_by_key(|range| range.start);
     removed
+}
+
+/// Whether a field says nothing.
+fn is_empty(header: &Header<'_>, field: &Field) -> bool {
+    raw_value(header, field).trim_ascii().is_empty()
 }
 
 /// Copies every field that stays, octet for octet.

@@ -67,6 +67,11 @@ fn what_is_missing_is_added_and_nothing_else_is_touched() {
             format!("{TRACE}{DATE}{ID}From: own@contoso.com\r\nSubject: s\r\n\r\n"),
         ),
         (
+            &plain,
+            "Date:\r\nSubject: s\r\nMessage-ID: \r\n\r\nb\r\n",
+            format!("{TRACE}{DATE}{ID}From: own@contoso.com\r\nSubject: s\r\n\r\nb\r\n"),
+        ),
+        (
             &tolerant,
             "Toner is low\r\n\r\nreally\r\n",
             format!("{TRACE}{DATE}{ID}From: own@contoso.com\r\n\r\nToner is low\r\n\r\nreally\r\n"),

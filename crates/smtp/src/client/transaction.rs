@@ -129,6 +129,7 @@ impl<'e> Transaction<'e> {
         if smtputf8 && !offered.smtputf8 {
             return Err(Unsupported::Smtputf8);
         }
+        let smtputf8 = smtputf8 || (envelope.utf8_header && offered.smtputf8);
         if envelope.body == Body::Binary && !(offered.binarymime && chunking) {
             return Err(Unsupported::Binary);
         }
@@ -595,6 +596,17 @@ mod tests {
             Transaction::new(e, octets, &offers(words), true, Order::Clean).unwrap_err()
         };
         assert_eq!(refuse(&wide, ALL, 1), Unsupported::Smtputf8);
+        let mut spoken = envelope(&["d@e.f"]);
+        spoken.utf8_header = true;
+        for (words, expected) in [("SMTPUTF8", true), ("PIPELINING", false)] {
+            let offered = offers(words);
+            let mut transaction =
+                Transaction::new(&spoken, 1, &offered, true, Order::Clean).unwrap();
+            let mut out = BytesMut::new();
+            transaction.next(&mut out);
+            let said = String::from_utf8_lossy(&out).contains(" SMTPUTF8");
+            assert_eq!(said, expected, "{words}");
+        }
         let mut binary = envelope(&["d@e.f"]);
         binary.body = Body::Binary;
         assert_eq!(

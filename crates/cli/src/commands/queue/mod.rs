@@ -305,7 +305,7 @@ fn without_spool(command: &Queue, index: &Path) -> Outcome {
                 "nothing was done: there is no spool yet",
             )
             .cause(format!("{} does not exist", index.display()), None)
-            .command("sendas relay run"),
+            .command("sendas relay"),
         )),
     }
 }

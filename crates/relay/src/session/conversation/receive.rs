@@ -27,6 +27,7 @@ impl Conversation {
         let mut envelope =
             Envelope::new(open.sender.reverse_path.clone(), open.recipients.clone()).ok()?;
         envelope.body = open.mail.body.unwrap_or(Body::SevenBit);
+        envelope.utf8_header = open.mail.smtputf8;
         envelope.ret = open.mail.ret;
         envelope.envelope_id.clone_from(&open.mail.envelope_id);
         self.is_receiving = true;
