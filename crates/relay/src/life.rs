@@ -152,6 +152,7 @@ impl Relay {
             counters,
             ways,
             schedule: Mutex::new(Schedule::new(pace, seed)),
+            unsettled: worker::Unsettled::default(),
             freed: Notify::new(),
         });
         let control = Control {

@@ -108,6 +108,12 @@ pub const RETRY_FIRST: Duration = Duration::from_mins(1);
 /// The longest wait between two attempts.
 pub const RETRY_LONGEST: Duration = Duration::from_hours(2);
 
+/// The wait before an outcome that the spool could not take is handed to it again; it doubles.
+pub const SETTLE_RETRY_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+pub const SETTLE_RETRY_LONGEST: Duration = Duration::from_secs(5);
+
 /// Messages claimed for one send at a time.
 pub const BATCH_MESSAGES_MAX: usize = 16;
 
@@ -129,6 +135,7 @@ const _: () = {
     assert!(ERRORS_STRESS_MAX < ERRORS_MAX);
     assert!(JUNK_STRESS_MAX < JUNK_MAX);
     assert!(OWN_HOPS_MAX < HOPS_MAX);
+    assert!(SETTLE_RETRY_LONGEST.as_millis() < LEASE.as_millis());
     assert!(BODY_READ_OCTETS <= sendas_smtp::limits::BODY_PIECE_OCTETS_MAX);
     assert!(BATCH_MESSAGES_MAX <= sendas_spool::limits::CLAIM_MESSAGES_MAX);
     assert!(LOGIN_DELAY_MIN.as_millis() < LOGIN_DELAY_MAX.as_millis());

@@ -2,6 +2,7 @@
 //! strangers goes through `Debug` or through types that escape, so that no line is ever forged.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sendas_envelope::{Address, Mailbox};
@@ -123,7 +124,11 @@ pub(crate) fn not_loaded(id: MessageId, error: &dyn std::error::Error) {
 }
 
 pub(crate) fn not_marked(id: MessageId, error: &SpoolError) {
-    tracing::warn!(queue_id = %id, %error, "not sent: the claim is over");
+    tracing::warn!(queue_id = %id, %error, "not sent: it could not be marked as leaving");
+}
+
+pub(crate) fn not_settled(id: MessageId, error: &SpoolError, again_in: Duration) {
+    tracing::error!(queue_id = %id, %error, ?again_in, "an outcome could not be stored yet");
 }
 
 pub(crate) fn no_principal(mailbox: &Mailbox, messages: u64) {

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use sendas_envelope::{Envelope, Mailbox};
-use sendas_exchange::Scope;
-use sendas_spool::{Claim, Outcome as Kept, Settlement, SpoolError};
-use sendas_submit::{Attempt, Failure, Lease, Message, Outcome, Submission, verdict};
+use sendas_spool::{Claim, SpoolError};
+use sendas_submit::{Attempt, Lease, Message, Outcome, Submission, verdict};
 use tokio_util::sync::CancellationToken;
 
-use super::settle::{Case, Judged, reason};
+use super::ending::Ending;
 use super::{Delivery, Ways, load};
 use crate::limits::{BATCH_OCTETS_MAX, LEASE};
 use crate::log;
 use crate::memo::Memo;
-use crate::schedule::{Backoff, Grant, Lesson, split};
+use crate::schedule::{Backoff, Grant, split};
 
 /// One send.
 pub(super) struct Batch {
@@ -27,21 +26,19 @@ pub(super) struct Batch {
 }
 
 /// A claim on its way.
-struct Parcel {
-    claim: Claim,
-    memo: Memo,
+pub(super) struct Parcel {
+    pub(super) claim: Claim,
+    pub(super) memo: Memo,
     message: Message,
     /// Envelopes, each with the places of its recipients in the claim.
     parts: Vec<(Envelope, Vec<usize>)>,
     /// Outcomes by place in the claim; none for what was not sent.
-    outcomes: Vec<Option<Outcome>>,
+    pub(super) outcomes: Vec<Option<Outcome>>,
 }
 
 impl Batch {
     pub(super) async fn run(mut self) {
-        if let Err(error) = Box::pin(self.send()).await {
-            log::spool_trouble(&error);
-        }
+        Box::pin(self.send()).await;
         let delivery = Arc::clone(&self.delivery);
         delivery
             .schedule()
@@ -49,14 +46,15 @@ impl Batch {
         delivery.freed.notify_one();
     }
 
-    async fn send(&mut self) -> Result<(), SpoolError> {
+    /// Claims and sends; whatever happens, no claim is left behind.
+    async fn send(&mut self) {
         let now = self.delivery.clock.now().wall;
         let limit = self.grant.messages as usize;
         let spool = &self.delivery.spool;
-        let mut claims = spool
-            .claim(&self.mailbox, limit, LEASE, now)
-            .await?
-            .into_iter();
+        let mut claims = match spool.claim(&self.mailbox, limit, LEASE, now).await {
+            Ok(claims) => claims.into_iter(),
+            Err(error) => return log::spool_trouble(&error),
+        };
         // Small messages leave together, a large one by itself.
         let mut room = (self.grant.messages, self.grant.recipients);
         let mut together: Vec<Parcel> = Vec::new();
@@ -64,13 +62,13 @@ impl Batch {
         while !self.stop.is_cancelled()
             && let Some(claim) = claims.next()
         {
-            let Some(parcel) = self.load(claim, &mut room).await? else {
+            let Some(parcel) = self.load(claim, &mut room).await else {
                 continue;
             };
             if octets + parcel.message.octets() > BATCH_OCTETS_MAX && !together.is_empty() {
                 octets = 0;
-                if !self.dispatch(std::mem::take(&mut together)).await? {
-                    self.give_back(vec![parcel.claim]).await?;
+                if !self.dispatch(std::mem::take(&mut together)).await {
+                    self.give_back(vec![parcel.claim]).await;
                     break;
                 }
             }
@@ -78,25 +76,21 @@ impl Batch {
             together.push(parcel);
         }
         if !together.is_empty() {
-            self.dispatch(together).await?;
+            self.dispatch(together).await;
         }
-        self.give_back(claims.collect()).await
+        self.give_back(claims.collect()).await;
     }
 
     /// Loads a claim and cuts it into envelopes; what finds no room, or cannot be loaded, goes
     /// back.
-    async fn load(
-        &self,
-        claim: Claim,
-        room: &mut (u32, u32),
-    ) -> Result<Option<Parcel>, SpoolError> {
+    async fn load(&self, claim: Claim, room: &mut (u32, u32)) -> Option<Parcel> {
         let now = self.delivery.clock.now().wall;
         let loaded = match self.delivery.spool.body(claim.id, now).await {
             Ok(body) => load::message(body, claim.envelope.body).await,
             // It has been set aside for a person; the claim is over.
             Err(SpoolError::Damaged { id, what }) => {
                 log::damaged(id, &what);
-                return Ok(None);
+                return None;
             }
             Err(error) => Err(error.into()),
         };
@@ -108,8 +102,9 @@ impl Batch {
                     .delivery
                     .schedule()
                     .retry_at(Backoff::default(), 3, now);
-                let back = Settlement::give_back(&claim, Some((until, "storage".to_owned())));
-                return self.end(&claim, back).await.map(|()| None);
+                self.end(&claim, Ending::back_until(&claim, until, "storage"))
+                    .await;
+                return None;
             }
         };
         let recipients = claim.envelope.recipients();
@@ -130,32 +125,33 @@ impl Batch {
             if room.0 == self.grant.messages {
                 self.delivery.schedule().starved(&self.mailbox, now);
             }
-            return self.give_back(vec![claim]).await.map(|()| None);
+            self.give_back(vec![claim]).await;
+            return None;
         }
         let outcomes = vec![None; recipients.len()];
-        Ok(Some(Parcel {
+        Some(Parcel {
             memo: Memo::parse(&claim.memo),
             claim,
             message,
             parts,
             outcomes,
-        }))
+        })
     }
 
     /// Opens or reuses a session, marks, sends and settles; false when there is no session.
-    async fn dispatch(&mut self, parcels: Vec<Parcel>) -> Result<bool, SpoolError> {
+    async fn dispatch(&mut self, parcels: Vec<Parcel>) -> bool {
         let claims =
             |parcels: Vec<Parcel>| parcels.into_iter().map(|parcel| parcel.claim).collect();
         let Some(pool) = self.ways.pools.get(self.principal) else {
-            self.give_back(claims(parcels)).await?;
-            return Ok(false);
+            self.give_back(claims(parcels)).await;
+            return false;
         };
         let mut lease = match pool.lease(&self.mailbox).await {
             Ok(lease) => lease,
             Err(error) => {
                 let failure = verdict::of_opening(&Arc::new(error));
-                self.put_off(claims(parcels), &failure).await?;
-                return Ok(false);
+                self.put_off(claims(parcels), &failure).await;
+                return false;
             }
         };
         let mut parcels = self.mark(parcels).await;
@@ -176,13 +172,12 @@ impl Batch {
         let settled = parcels
             .into_iter()
             .map(|parcel| self.settle(parcel, offers_dsn));
-        for result in join_all(settled).await {
-            result?;
-        }
-        Ok(true)
+        join_all(settled).await;
+        true
     }
 
-    /// Notes durably that the messages are about to leave. A claim that is over stays here.
+    /// Notes durably that the messages are about to leave. A claim that is over stays here; one
+    /// that could not be marked goes back.
     async fn mark(&self, parcels: Vec<Parcel>) -> Vec<Parcel> {
         let now = self.delivery.clock.now().wall;
         let marks = parcels.iter().map(|parcel| {
@@ -190,16 +185,21 @@ impl Batch {
             let numbers = places.map(|at| parcel.claim.numbers[*at]).collect();
             self.delivery.spool.mark_dot(&parcel.claim, numbers, now)
         });
-        let marked = join_all(marks).await;
-        let both = parcels.into_iter().zip(marked);
-        both.filter_map(|(parcel, marked)| match marked {
-            Ok(()) => Some(parcel),
-            Err(error) => {
-                log::not_marked(parcel.claim.id, &error);
-                None
+        let results = join_all(marks).await;
+        let (mut marked, mut unmarked) = (Vec::with_capacity(parcels.len()), Vec::new());
+        for (parcel, result) in parcels.into_iter().zip(results) {
+            match result {
+                Ok(()) => marked.push(parcel),
+                Err(error) => {
+                    log::not_marked(parcel.claim.id, &error);
+                    if !matches!(error, SpoolError::Stale(_)) {
+                        unmarked.push(parcel.claim);
+                    }
+                }
             }
-        })
-        .collect()
+        }
+        self.give_back(unmarked).await;
+        marked
     }
 
     /// One attempt for each envelope, the leases prolonged meanwhile.
@@ -233,146 +233,10 @@ impl Batch {
         }
     }
 
-    /// A claim that is over is found out when it is settled.
     async fn prolong(&self, parcels: &[Parcel]) {
-        let now = self.delivery.clock.now().wall;
         for parcel in parcels {
-            drop(self.delivery.spool.extend(&parcel.claim, LEASE, now).await);
+            self.prolong_one(&parcel.claim).await;
         }
-    }
-
-    async fn settle(&self, parcel: Parcel, offers_dsn: bool) -> Result<(), SpoolError> {
-        let Parcel {
-            claim,
-            memo,
-            outcomes,
-            ..
-        } = parcel;
-        let now = self.delivery.clock.now().wall;
-        let judged = {
-            let mut schedule = self.delivery.schedule();
-            let mut gate = None;
-            for outcome in outcomes.iter().flatten() {
-                match outcome {
-                    Outcome::Accepted(_) => schedule.succeeded(&self.mailbox, self.principal),
-                    Outcome::Deferred(failure)
-                    | Outcome::Refused(failure)
-                    | Outcome::Uncertain(failure) => {
-                        let lesson = lesson(failure);
-                        let until = schedule.failed(&self.mailbox, self.principal, lesson, now);
-                        gate = gate.max(until);
-                    }
-                }
-            }
-            let case = Case {
-                claim: &claim,
-                memo: &memo,
-                terms: self.ways.terms,
-                now,
-                gate,
-                offers_dsn,
-            };
-            let recipients = claim.recipients().zip(&outcomes);
-            let given = recipients.filter_map(|((number, recipient), outcome)| {
-                Some((number, recipient, outcome.as_ref()?))
-            });
-            case.judge(given, &mut schedule)
-        };
-        self.keep(&claim, &memo, judged).await
-    }
-
-    /// No session: what is concerned waits, and its messages with it.
-    async fn put_off(&self, claims: Vec<Claim>, failure: &Failure) -> Result<(), SpoolError> {
-        let now = self.delivery.clock.now().wall;
-        let gate =
-            self.delivery
-                .schedule()
-                .failed(&self.mailbox, self.principal, lesson(failure), now);
-        log::no_session(&self.mailbox, failure, gate);
-        for claim in claims {
-            let memo = Memo::parse(&claim.memo);
-            let case = Case {
-                claim: &claim,
-                memo: &memo,
-                terms: self.ways.terms,
-                now,
-                gate,
-                offers_dsn: true,
-            };
-            let judged = case.judge_opening(failure, &mut self.delivery.schedule());
-            if let Some(judged) = judged {
-                self.keep(&claim, &memo, judged).await?;
-            } else {
-                let until = gate.map(|until| (until, reason(failure)));
-                self.end(&claim, Settlement::give_back(&claim, until))
-                    .await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores what was judged, with the notices it calls for, in one commit.
-    async fn keep(&self, claim: &Claim, memo: &Memo, judged: Judged) -> Result<(), SpoolError> {
-        let Judged {
-            outcomes,
-            fates,
-            memo: changed,
-        } = judged;
-        let notices = if fates.is_empty() {
-            Vec::new()
-        } else {
-            self.delivery
-                .notices(&self.ways, self.principal, claim, memo, fates)
-                .await?
-        };
-        let (mut delivered, mut deferred, mut failed) = (0, 0, 0);
-        for (_, outcome) in &outcomes {
-            match outcome {
-                Kept::Accepted { .. } => delivered += 1,
-                Kept::Refused { .. } => failed += 1,
-                _ => deferred += 1,
-            }
-            log::attempted(claim, outcome);
-        }
-        let told = notices.len() as u64;
-        self.delivery
-            .counters
-            .settled(delivered, deferred, failed, told);
-        let settlement = Settlement {
-            outcomes,
-            route: self.route(),
-            memo: changed.map(|memo| memo.to_text()),
-            notices,
-            uncounted: false,
-        };
-        self.end(claim, settlement).await
-    }
-
-    /// Ends a claim. That somebody else has the message by now is no error: the fence says so.
-    async fn end(&self, claim: &Claim, settlement: Settlement) -> Result<(), SpoolError> {
-        let now = self.delivery.clock.now().wall;
-        match self.delivery.spool.settle(claim, settlement, now).await {
-            Ok(_) | Err(SpoolError::Stale(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Claims that were not tried.
-    async fn give_back(&self, claims: Vec<Claim>) -> Result<(), SpoolError> {
-        for claim in claims {
-            self.end(&claim, Settlement::give_back(&claim, None))
-                .await?;
-        }
-        Ok(())
-    }
-
-    fn route(&self) -> String {
-        let host = self
-            .ways
-            .pools
-            .get(self.principal)
-            .map_or("", |pool| pool.connector().host());
-        format!("{host} as {}", self.mailbox)
     }
 }
 
@@ -387,17 +251,4 @@ async fn transmit(lease: &mut Lease, submissions: &[Submission<'_>]) -> Vec<Atte
         }
     }
     attempts
-}
-
-fn lesson(failure: &Failure) -> Lesson<'_> {
-    // A connection that broke in the middle of a message says nothing about the others.
-    let is_link = matches!(failure.origin, sendas_submit::Origin::Link(_));
-    Lesson {
-        scope: if is_link {
-            Scope::Message
-        } else {
-            failure.scope
-        },
-        explanation: failure.explanation.as_deref(),
-    }
 }

@@ -3,11 +3,13 @@
 //! One loop decides; each send is a task of its own, so that a slow mailbox delays none other.
 
 mod batch;
+mod ending;
 mod load;
 mod notify;
 mod settle;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,9 +38,18 @@ pub(crate) struct Delivery {
     pub(crate) counters: Arc<Counters>,
     pub(crate) ways: watch::Receiver<Ways>,
     pub(crate) schedule: Mutex<Schedule>,
+    /// Claims that ended and could not be stored yet.
+    pub(crate) unsettled: Unsettled,
     /// A send has ended: there may be room for another.
     pub(crate) freed: Notify,
 }
+
+/// Counts claims whose end could not be stored yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled(AtomicU32);
+
+/// One of them, until dropped.
+struct Stuck<'a>(&'a AtomicU32);
 
 /// What may change while the relay runs.
 #[derive(Clone)]
@@ -182,7 +193,8 @@ impl Delivery {
             let ways = self.ways.borrow();
             (ways.history, ways.terms)
         };
-        loop {
+        // A claim whose outcome waits for the disk is nobody else's, however long that takes.
+        while !self.unsettled.is_any() {
             let now = self.clock.now().wall;
             if !self.spool.sweep(history, now).await?.more {
                 break;
@@ -252,5 +264,22 @@ impl Delivery {
                 return;
             }
         }
+    }
+}
+
+impl Unsettled {
+    fn enter(&self) -> Stuck<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Stuck(&self.0)
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

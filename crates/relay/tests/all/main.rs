@@ -5,3 +5,4 @@
 mod delivery;
 mod listening;
 mod stage;
+mod trouble;

@@ -17,7 +17,7 @@ use sendas_relay::schedule::Pace;
 use sendas_relay::{Base, Control, Relay, Setup, View, listeners};
 use sendas_sandbox::{Fault, Options, Preset, Running, Sandbox};
 use sendas_smtp::ClientName;
-use sendas_spool::{Filter, Message, Spool, State};
+use sendas_spool::{Disk, Filter, Message, RealDisk, Spool, State};
 use sendas_submit::{Connector, Pool, PoolLimits};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -96,6 +96,14 @@ impl Stage {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut sendas_config::Relay)) -> Self {
+        Self::on(Arc::new(RealDisk), change).await
+    }
+
+    /// A relay whose bodies lie on this disk.
+    pub(crate) async fn on(
+        disk: Arc<dyn Disk>,
+        change: impl FnOnce(&mut sendas_config::Relay),
+    ) -> Self {
         let options = Options {
             tenant: Preset::Rbac,
             ..Options::default()
@@ -107,7 +115,7 @@ impl Stage {
         let own = sandbox.details().mailboxes[0].clone();
         let mut relay = settings(&own);
         change(&mut relay);
-        let options = sendas_spool::Options::new(folder.path().join("spool.db"));
+        let options = sendas_spool::Options::new(folder.path().join("spool.db")).disk(disk);
         let now = sandbox.now();
         let spool = tokio::task::spawn_blocking(move || Spool::open(&options, now))
             .await

@@ -1,0 +1,232 @@
+//! How claims end: what they brought is judged and kept, whatever the disk says meanwhile.
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use sendas_exchange::Scope;
+use sendas_spool::{Claim, Outcome as Kept, Settlement, SpoolError};
+use sendas_submit::{Failure, Outcome};
+
+use super::batch::{Batch, Parcel};
+use super::settle::{Case, Judged, reason};
+use crate::dsn::Fate;
+use crate::limits::{LEASE, SETTLE_RETRY_FIRST, SETTLE_RETRY_LONGEST};
+use crate::log;
+use crate::memo::Memo;
+use crate::schedule::Lesson;
+
+/// What a claim comes to, as often as it takes to store it.
+#[derive(Default)]
+pub(super) struct Ending {
+    outcomes: Vec<(u32, Kept)>,
+    /// Those who are told, in the same commit.
+    fates: Vec<Fate>,
+    memo: Option<Memo>,
+    /// It never reached the service: no attempt is counted.
+    uncounted: bool,
+}
+
+impl Ending {
+    /// Nothing was tried.
+    fn back() -> Self {
+        Self {
+            uncounted: true,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing was tried, and nothing is until then.
+    pub(super) fn back_until(claim: &Claim, until: Timestamp, reason: &str) -> Self {
+        let back = Settlement::give_back(claim, Some((until, reason.to_owned())));
+        Self {
+            outcomes: back.outcomes,
+            ..Self::back()
+        }
+    }
+
+    /// Gives up what is not the outcome itself; false when there is nothing to give up.
+    fn lighten(&mut self) -> bool {
+        let had_more = !self.fates.is_empty() || self.memo.is_some();
+        self.fates.clear();
+        self.memo = None;
+        had_more
+    }
+}
+
+impl Batch {
+    pub(super) async fn settle(&self, parcel: Parcel, offers_dsn: bool) {
+        let Parcel {
+            claim,
+            memo,
+            outcomes,
+            ..
+        } = parcel;
+        let now = self.delivery.clock.now().wall;
+        let judged = {
+            let mut schedule = self.delivery.schedule();
+            let mut gate = None;
+            for outcome in outcomes.iter().flatten() {
+                match outcome {
+                    Outcome::Accepted(_) => schedule.succeeded(&self.mailbox, self.principal),
+                    Outcome::Deferred(failure)
+                    | Outcome::Refused(failure)
+                    | Outcome::Uncertain(failure) => {
+                        let lesson = lesson(failure);
+                        let until = schedule.failed(&self.mailbox, self.principal, lesson, now);
+                        gate = gate.max(until);
+                    }
+                }
+            }
+            let case = Case {
+                claim: &claim,
+                memo: &memo,
+                terms: self.ways.terms,
+                now,
+                gate,
+                offers_dsn,
+            };
+            let recipients = claim.recipients().zip(&outcomes);
+            let given = recipients.filter_map(|((number, recipient), outcome)| {
+                Some((number, recipient, outcome.as_ref()?))
+            });
+            case.judge(given, &mut schedule)
+        };
+        self.keep(&claim, judged).await;
+    }
+
+    /// No session: what is concerned waits, and its messages with it.
+    pub(super) async fn put_off(&self, claims: Vec<Claim>, failure: &Failure) {
+        let now = self.delivery.clock.now().wall;
+        let gate =
+            self.delivery
+                .schedule()
+                .failed(&self.mailbox, self.principal, lesson(failure), now);
+        log::no_session(&self.mailbox, failure, gate);
+        for claim in claims {
+            let memo = Memo::parse(&claim.memo);
+            let case = Case {
+                claim: &claim,
+                memo: &memo,
+                terms: self.ways.terms,
+                now,
+                gate,
+                offers_dsn: true,
+            };
+            let judged = case.judge_opening(failure, &mut self.delivery.schedule());
+            if let Some(judged) = judged {
+                self.keep(&claim, judged).await;
+            } else {
+                let ending = match gate {
+                    Some(until) => Ending::back_until(&claim, until, &reason(failure)),
+                    None => Ending::back(),
+                };
+                self.end(&claim, ending).await;
+            }
+        }
+    }
+
+    /// Claims that were not tried.
+    pub(super) async fn give_back(&self, claims: Vec<Claim>) {
+        join_all(claims.iter().map(|claim| self.end(claim, Ending::back()))).await;
+    }
+
+    /// Ends a claim. What it brought is known here alone, and a message that went out would go
+    /// out again without it: while the disk is full or busy it is tried until it is stored.
+    /// That somebody else has the message by now is no error: the fence says so.
+    pub(super) async fn end(&self, claim: &Claim, mut ending: Ending) {
+        let mut wait = SETTLE_RETRY_FIRST;
+        let mut unsettled = None;
+        loop {
+            let error = match self.try_end(claim, &ending).await {
+                Ok(()) | Err(SpoolError::Stale(_)) => return,
+                Err(error) => error,
+            };
+            if error.is_temporary() {
+                log::not_settled(claim.id, &error, wait);
+                unsettled.get_or_insert_with(|| self.delivery.unsettled.enter());
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(SETTLE_RETRY_LONGEST);
+                self.prolong_one(claim).await;
+            } else {
+                log::spool_trouble(&error);
+                if !ending.lighten() {
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn prolong_one(&self, claim: &Claim) {
+        let now = self.delivery.clock.now().wall;
+        // A claim that is over is found out when it is settled.
+        drop(self.delivery.spool.extend(claim, LEASE, now).await);
+    }
+
+    /// Stores what was judged, with the notices it calls for, in one commit.
+    async fn keep(&self, claim: &Claim, judged: Judged) {
+        let (mut delivered, mut deferred, mut failed) = (0, 0, 0);
+        for (_, outcome) in &judged.outcomes {
+            match outcome {
+                Kept::Accepted { .. } => delivered += 1,
+                Kept::Refused { .. } => failed += 1,
+                _ => deferred += 1,
+            }
+            log::attempted(claim, outcome);
+        }
+        self.delivery
+            .counters
+            .settled(delivered, deferred, failed, 0);
+        let ending = Ending {
+            outcomes: judged.outcomes,
+            fates: judged.fates,
+            memo: judged.memo,
+            uncounted: false,
+        };
+        self.end(claim, ending).await;
+    }
+
+    async fn try_end(&self, claim: &Claim, ending: &Ending) -> Result<(), SpoolError> {
+        let notices = if ending.fates.is_empty() {
+            Vec::new()
+        } else {
+            let memo = Memo::parse(&claim.memo);
+            let fates = ending.fates.clone();
+            self.delivery
+                .notices(&self.ways, self.principal, claim, &memo, fates)
+                .await?
+        };
+        let told = notices.len() as u64;
+        let settlement = Settlement {
+            outcomes: ending.outcomes.clone(),
+            route: self.route(),
+            memo: ending.memo.as_ref().map(Memo::to_text),
+            notices,
+            uncounted: ending.uncounted,
+        };
+        let now = self.delivery.clock.now().wall;
+        self.delivery.spool.settle(claim, settlement, now).await?;
+        self.delivery.counters.settled(0, 0, 0, told);
+        Ok(())
+    }
+
+    fn route(&self) -> String {
+        let host = self
+            .ways
+            .pools
+            .get(self.principal)
+            .map_or("", |pool| pool.connector().host());
+        format!("{host} as {}", self.mailbox)
+    }
+}
+
+fn lesson(failure: &Failure) -> Lesson<'_> {
+    // A connection that broke in the middle of a message says nothing about the others.
+    let is_link = matches!(failure.origin, sendas_submit::Origin::Link(_));
+    Lesson {
+        scope: if is_link {
+            Scope::Message
+        } else {
+            failure.scope
+        },
+        explanation: failure.explanation.as_deref(),
+    }
+}
