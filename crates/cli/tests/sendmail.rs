@@ -167,7 +167,7 @@ async fn other_names_and_modes() {
     let daemon = machine.run(&["sendmail", "-bd", "-q30m"], "").await;
     assert_eq!(daemon.status.code(), Some(69));
     assert!(
-        daemon.err().contains("sendas service install"),
+        daemon.err().contains("run `sendas relay`"),
         "{}",
         daemon.err()
     );
