@@ -8,6 +8,7 @@ mod azure;
 mod cron;
 mod inside;
 mod mail;
+mod setup;
 
 use std::path::Path;
 
@@ -78,6 +79,7 @@ pub(crate) fn inside(arguments: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     azure::steps(&inside, &mut steps);
     mail::steps(&inside, &mut steps);
+    setup::steps(&inside, &mut steps);
     cron::steps(&inside, &mut steps);
     steps.summary()
 }
