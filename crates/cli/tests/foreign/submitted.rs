@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sendas_testkit::process::Program;
-use sendas_testkit::tools;
-use serde_json::json;
+use sendas_testkit::{canary, tools};
+use serde_json::{Value, json};
 
 use crate::relay::{RECIPIENT, Stage, Tee, Way, message, password, without_received};
 
@@ -169,28 +169,66 @@ async fn curl() {
 #[tokio::test]
 async fn smtplib_of_python() {
     each(&Way::ALL, "smtplib", async |stage, way, file| {
-        let program = Program::new(tools::python())
-            .clean_env()
-            .arg(client("smtplib_submit.py"))
-            .stdin(ask(stage, way, file));
-        assert_eq!(program.run().await.success().out(), "sent\n");
+        let done = smtplib(&ask(stage, way, file)).run().await;
+        assert_eq!(done.success().out(), "sent\n");
     })
     .await;
+}
+
+fn smtplib(ask: &Value) -> Program {
+    Program::new(tools::python())
+        .clean_env()
+        .arg(client("smtplib_submit.py"))
+        .stdin(ask.to_string())
 }
 
 #[tokio::test]
 async fn nodemailer() {
     each(&Way::ALL, "nodemailer", async |stage, way, file| {
-        let program = Program::new(tools::node())
-            .clean_env()
-            .env("NODE_EXTRA_CA_CERTS", stage.certificate())
-            .env("NODE_PATH", tools::node_modules())
-            .arg(client("nodemailer_submit.cjs"))
-            .stdin(ask(stage, way, file));
-        let answer = program.run().await.success().out();
+        let done = with_nodemailer(stage, &ask(stage, way, file)).run().await;
+        let answer = done.success().out();
         assert!(answer.starts_with("250 2.0.0 "), "{answer}");
     })
     .await;
+}
+
+fn with_nodemailer(stage: &Stage, ask: &Value) -> Program {
+    Program::new(tools::node())
+        .clean_env()
+        .env("NODE_EXTRA_CA_CERTS", stage.certificate())
+        .env("NODE_PATH", tools::node_modules())
+        .arg(client("nodemailer_submit.cjs"))
+        .stdin(ask.to_string())
+}
+
+/// The programs understand what the relay refuses, and nothing is kept.
+#[tokio::test]
+async fn refusals_are_understood() {
+    let stage = Stage::set().await;
+    let file = stage.home.path().join("message.eml");
+    std::fs::write(&file, message(&stage.mailbox(), "refused")).unwrap();
+    let wrong = canary::secret("wrong");
+    for (member, value, reply) in [
+        ("password", wrong.as_str(), "535 5.7.8 "),
+        ("mailbox", "boss@contoso.onmicrosoft.com", "550 5.7.1 "),
+    ] {
+        let mut ask = ask(&stage, Way::StarttlsPlain, &file);
+        ask[member] = value.into();
+        let done = with_nodemailer(&stage, &ask).run().await;
+        assert!(!done.status.success(), "{member}");
+        assert!(done.out().starts_with(reply), "{member}: {}", done.out());
+        let done = smtplib(&ask).run().await;
+        assert!(!done.status.success(), "{member}");
+        let (code, text) = reply.split_once(' ').unwrap();
+        let shown = format!("({code}, b'{text}");
+        assert!(done.err().contains(&shown), "{member}: {}", done.err());
+    }
+    let count = stage.home.sendas(["queue", "count", "--json"]);
+    let config = stage.home.path().join("sendas.toml");
+    let count = count.env("SENDAS_CONFIG", config).run().await.success();
+    let count: Value = serde_json::from_str(&count.out()).unwrap();
+    assert_eq!(count["messages"], 0, "{count}");
+    stage.strike().await;
 }
 
 /// It knows neither TLS nor AUTH, and makes its messages itself: what it said is heard on the way.
@@ -221,7 +259,7 @@ async fn smtp_source() {
 }
 
 /// What a script of `clients/` reads.
-fn ask(stage: &Stage, way: Way, file: &Path) -> String {
+fn ask(stage: &Stage, way: Way, file: &Path) -> Value {
     json!({
         "host": "localhost",
         "port": stage.port(way),
@@ -234,7 +272,6 @@ fn ask(stage: &Stage, way: Way, file: &Path) -> String {
         "recipients": [RECIPIENT],
         "message": file,
     })
-    .to_string()
 }
 
 fn client(script: &str) -> PathBuf {
