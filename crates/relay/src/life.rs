@@ -22,7 +22,7 @@ use crate::limits::{CERTIFICATE_CHECK_EVERY, DRAIN_DEADLINE};
 use crate::listener::{self, CertificateFiles, Identity, IdentityError, Listener, Seats, Terms};
 use crate::log;
 use crate::policy::{Policy, PolicyError};
-use crate::schedule::{Pace, Schedule};
+use crate::schedule::{Pace, Schedule, Way};
 use crate::view::View;
 use crate::worker::{self, Delivery, Ways};
 
@@ -93,6 +93,7 @@ pub struct Control {
 struct Inner {
     clock: Arc<dyn Clock>,
     seats: Arc<Seats>,
+    delivery: Arc<Delivery>,
     terms: watch::Sender<Terms>,
     ways: watch::Sender<Ways>,
     certificate: Mutex<Certificate>,
@@ -159,6 +160,7 @@ impl Relay {
             inner: Arc::new(Inner {
                 clock,
                 seats,
+                delivery: Arc::clone(&delivery),
                 terms: terms_in,
                 ways: ways_in,
                 certificate: Mutex::new(certificate),
@@ -252,7 +254,7 @@ impl Relay {
 
 impl Control {
     /// Takes another configuration up, all of it or nothing. Sessions keep what they began with;
-    /// spool and listeners stay.
+    /// spool and listeners stay. Whatever waits for a way to the service tries it at once.
     ///
     /// # Errors
     /// [`StartError`]: the old configuration goes on.
@@ -264,6 +266,7 @@ impl Control {
         *self.certificate() = certificate;
         self.inner.terms.send_replace(terms);
         self.inner.ways.send_replace(ways);
+        self.inner.delivery.reloaded();
         log::reloaded();
         Ok(())
     }
@@ -393,8 +396,16 @@ fn prepare(setup: Setup, clock: &Arc<dyn Clock>) -> Result<(Terms, Ways, Certifi
         tls,
         proxies: relay.proxy_networks.into(),
     };
+    let roads = principals.iter().zip(&pools).map(|(principal, pool)| {
+        let (host, port) = (pool.connector().host(), pool.connector().port());
+        Way {
+            principal: principal.name.as_str().into(),
+            service: format!("{host}:{port}").into(),
+        }
+    });
     let ways = Ways {
         policy,
+        roads: roads.collect(),
         pools: pools.into(),
         terms: worker::Terms {
             retry_for: relay.retry_for,

@@ -114,6 +114,10 @@ pub const SETTLE_RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest such wait.
 pub const SETTLE_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
+/// The longest a gate stays closed before one message tries the way again, unless the catalogue
+/// asks for more: an outage that is over is noticed within this time.
+pub const GATE_LONGEST: Duration = Duration::from_mins(5);
+
 /// Messages claimed for one send at a time.
 pub const BATCH_MESSAGES_MAX: usize = 16;
 

@@ -12,6 +12,9 @@ pub(crate) struct Memo {
     pub(crate) is_rewritten: bool,
     /// Recipients whose delay has been told, by their place in the envelope.
     pub(crate) delay_told: Vec<u32>,
+    /// What recipients have met more than one attempt may have to bear: by place, reason and
+    /// attempts that met it.
+    pub(crate) met: Vec<(u32, String, u32)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -23,9 +26,25 @@ struct Form {
     rewritten: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     told: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    met: Vec<(u32, String, u32)>,
 }
 
 impl Memo {
+    /// Counts an attempt that met this for a recipient; says how many have.
+    pub(crate) fn met(&mut self, number: u32, reason: &str) -> u32 {
+        let known = self
+            .met
+            .iter_mut()
+            .find(|(n, known, _)| *n == number && known == reason);
+        if let Some((_, _, count)) = known {
+            *count = count.saturating_add(1);
+            return *count;
+        }
+        self.met.push((number, reason.to_owned(), 1));
+        1
+    }
+
     /// The text for the spool; empty when there is nothing to keep.
     pub(crate) fn to_text(&self) -> String {
         if *self == Self::default() {
@@ -40,6 +59,7 @@ impl Memo {
                 .unwrap_or_default(),
             rewritten: self.is_rewritten,
             told: self.delay_told.clone(),
+            met: self.met.clone(),
         };
         serde_json::to_string(&form).expect("texts and numbers always become JSON")
     }
@@ -53,6 +73,7 @@ impl Memo {
             owner: form.owner.parse().ok(),
             is_rewritten: form.rewritten,
             delay_told: form.told,
+            met: form.met,
         }
     }
 }
@@ -67,6 +88,7 @@ mod tests {
             owner: Some("it@contoso.com".parse().unwrap()),
             is_rewritten: true,
             delay_told: vec![1, 7],
+            met: vec![(1, "S-X".to_owned(), 2)],
         };
         assert_eq!(Memo::parse(&memo.to_text()), memo);
         assert_eq!(Memo::default().to_text(), "");

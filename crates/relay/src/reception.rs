@@ -133,6 +133,7 @@ impl Running {
             owner: client.owner.clone(),
             is_rewritten: sender.given != sender.reverse_path,
             delay_told: Vec::new(),
+            met: Vec::new(),
         };
         let submission = Submission {
             id: Some(self.id),

@@ -96,17 +96,17 @@ impl View {
             .read(sendas_spool::View::mailboxes_due)
             .await?;
         let now = self.context.clock.now().wall;
-        let policy = Arc::clone(&self.delivery.ways.borrow().policy);
+        let ways = self.delivery.ways.borrow().clone();
         let schedule = self.delivery.schedule();
         let lanes = due.into_iter().filter_map(|entry| {
             let mailbox: Mailbox = entry.mailbox.parse().ok()?;
-            let principal = policy.principal_of(&mailbox);
+            let way = ways.way_of(&mailbox);
             Some(Lane {
                 messages: entry.messages,
                 due: entry.due,
                 running: schedule.running(&mailbox),
-                has_principal: principal.is_some(),
-                waiting: principal.and_then(|p| schedule.waiting(&mailbox, p, now)),
+                has_principal: way.is_some(),
+                waiting: way.and_then(|(_, way)| schedule.waiting(&mailbox, way, now)),
                 mailbox,
             })
         });

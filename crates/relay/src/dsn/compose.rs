@@ -129,7 +129,12 @@ fn for_people(facts: &Facts, action: Action, fates: &[Fate], out: &mut String) {
         };
         wrapped(&format!("{whose}{}", plain(&fate.reply)), out);
         if let Some(until) = fate.until {
-            _ = write!(out, "    It is tried until {}.\r\n", date(until));
+            let is = if action == Action::Failed {
+                "was"
+            } else {
+                "is"
+            };
+            _ = write!(out, "    It {is} tried until {}.\r\n", date(until));
         }
     }
     _ = write!(
@@ -183,7 +188,9 @@ fn for_programs(facts: &Facts, fates: &[Fate], out: &mut String) {
             );
         }
         _ = write!(out, "Last-Attempt-Date: {}\r\n", date(facts.now));
-        if let Some(until) = fate.until {
+        if let Some(until) = fate.until
+            && fate.action == Action::Delayed
+        {
             _ = write!(out, "Will-Retry-Until: {}\r\n", date(until));
         }
     }

@@ -31,11 +31,11 @@ pub struct Fate {
     pub action: Action,
     /// Why.
     pub status: Status,
-    /// The service's words, or ours; one line.
+    /// The service's reply and nothing else, or our words; one line.
     pub reply: String,
     /// Whether the words are a reply of the service.
     pub is_from_service: bool,
-    /// Until when a late one is tried.
+    /// Until when a late one is tried, or one whose time is over was.
     pub until: Option<Timestamp>,
 }
 

@@ -132,6 +132,7 @@ fn who_is_told() {
             owner: owner.clone(),
             is_rewritten,
             delay_told: Vec::new(),
+            met: Vec::new(),
         };
         let told = addressee(&ReversePath::parse(sender).unwrap(), &memo);
         assert_eq!(

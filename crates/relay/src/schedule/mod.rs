@@ -1,8 +1,8 @@
 //! When what is sent: pure. Time and seed are handed in; a run replays from them.
 //!
 //! Each mailbox has a lane of its own, and no lane waits for another. What concerns more than
-//! one mailbox (a principal's token, the service) closes a gate in front of all of them; when its
-//! time has come one message goes first, and only if it succeeds do the others follow.
+//! one mailbox (a principal's token, a host of the service) closes a gate in front of all of them;
+//! when its time has come one message goes first, and only if it succeeds do the others follow.
 
 mod backoff;
 mod gate;
@@ -12,12 +12,14 @@ mod split;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use sendas_envelope::Mailbox;
+use sendas_envelope::{Class, Mailbox, Status};
 use sendas_exchange::{Explanation, Scope};
 
 pub use backoff::{Backoff, Chance};
+pub use gate::Cause;
 use gate::Gate;
 pub use pace::Pace;
 use pace::Window;
@@ -33,8 +35,17 @@ pub struct Schedule {
     pace: Pace,
     chance: Chance,
     lanes: HashMap<Mailbox, Lane>,
-    principals: HashMap<usize, Gate>,
-    service: Gate,
+    principals: HashMap<Arc<str>, Gate>,
+    services: HashMap<Arc<str>, Gate>,
+}
+
+/// What a mailbox shares with others on its way to the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The principal, by its name: its place in the settings may change.
+    pub principal: Arc<str>,
+    /// The service, by its host and port: each cloud is its own.
+    pub service: Arc<str>,
 }
 
 /// One mailbox.
@@ -76,6 +87,10 @@ pub struct Lesson<'a> {
     pub scope: Scope,
     /// What the reply means, where there was one.
     pub explanation: Option<&'a Explanation>,
+    /// What it was.
+    pub cause: &'a Cause,
+    /// Whether no session could be opened.
+    pub is_opening: bool,
 }
 
 /// Why a mailbox waits, for people.
@@ -83,11 +98,14 @@ pub struct Lesson<'a> {
 pub struct Waiting {
     /// Who is concerned by what it waits for.
     pub scope: Scope,
-    /// The cause: a name of the catalogue, or a word.
-    pub reason: String,
+    /// The cause; its reason is [`PACE`] when only the mailbox's pace holds it back.
+    pub cause: Cause,
     /// When one message tries the way again.
     pub until: Timestamp,
 }
+
+/// The reason of a mailbox that has sent as much as it may for now.
+pub const PACE: &str = "pace";
 
 impl Schedule {
     /// A schedule without history.
@@ -97,26 +115,24 @@ impl Schedule {
             chance: Chance::new(seed),
             lanes: HashMap::new(),
             principals: HashMap::new(),
-            service: Gate::default(),
+            services: HashMap::new(),
         }
     }
 
     /// Whether a mailbox may send, and how much of `wanted` messages. A [`Answer::Go`] takes a
     /// place and reserves its room until [`Schedule::ended`].
-    pub fn ask(
-        &mut self,
-        mailbox: &Mailbox,
-        principal: usize,
-        wanted: u32,
-        now: Timestamp,
-    ) -> Answer {
+    pub fn ask(&mut self, mailbox: &Mailbox, way: &Way, wanted: u32, now: Timestamp) -> Answer {
         let pace = self.pace;
         let lane = self
             .lanes
             .entry(mailbox.clone())
             .or_insert_with(|| Lane::new(pace));
-        let principal = self.principals.entry(principal).or_default();
-        let gates = [&self.service, &*principal, &lane.gate];
+        let principal = self
+            .principals
+            .entry(Arc::clone(&way.principal))
+            .or_default();
+        let service = self.services.entry(Arc::clone(&way.service)).or_default();
+        let gates = [&*service, &*principal, &lane.gate];
         let mut is_probe = false;
         for gate in gates {
             match gate.ask(now) {
@@ -140,7 +156,7 @@ impl Schedule {
             return Answer::Busy;
         }
         if is_probe {
-            for gate in [&mut self.service, principal, &mut lane.gate] {
+            for gate in [service, principal, &mut lane.gate] {
                 gate.probe(now);
             }
         }
@@ -178,15 +194,42 @@ impl Schedule {
     }
 
     /// The service has taken a message of the mailbox: every gate before it is open.
-    pub fn succeeded(&mut self, mailbox: &Mailbox, principal: usize) {
-        self.service.open();
-        if let Some(gate) = self.principals.get_mut(&principal) {
-            gate.open();
-        }
+    pub fn succeeded(&mut self, mailbox: &Mailbox, way: &Way) {
+        self.gates(mailbox, way).for_each(Gate::open);
         if let Some(lane) = self.lanes.get_mut(mailbox) {
-            lane.gate.open();
             lane.window.succeeded();
         }
+    }
+
+    /// The service has let the mailbox in: what kept it from that is over, whatever becomes of
+    /// the message.
+    pub fn logged_in(&mut self, mailbox: &Mailbox, way: &Way) {
+        self.gates(mailbox, way).for_each(Gate::logged_in);
+    }
+
+    /// Somebody wants the mailbox's messages tried now: one of them may go.
+    pub fn hurry(&mut self, mailbox: &Mailbox, way: &Way, now: Timestamp) {
+        self.gates(mailbox, way).for_each(|gate| gate.hurry(now));
+    }
+
+    /// The configuration is another: what was learned about the way to the service is forgotten.
+    pub fn open_all(&mut self) {
+        let lanes = self.lanes.values_mut().map(|lane| &mut lane.gate);
+        self.principals
+            .values_mut()
+            .chain(self.services.values_mut())
+            .chain(lanes)
+            .for_each(Gate::open);
+    }
+
+    /// Whether something waits for more than its own date.
+    pub fn is_any_closed(&self) -> bool {
+        let lanes = self.lanes.values().map(|lane| &lane.gate);
+        self.principals
+            .values()
+            .chain(self.services.values())
+            .chain(lanes)
+            .any(|gate| gate.closed().is_some())
     }
 
     /// Something was refused or broke. Says until when what is concerned waits, when that is more
@@ -194,13 +237,12 @@ impl Schedule {
     pub fn failed(
         &mut self,
         mailbox: &Mailbox,
-        principal: usize,
+        way: &Way,
         lesson: Lesson<'_>,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let lane = self.lanes.get_mut(mailbox)?;
-        let reason = lesson.explanation.map_or("connection", |e| e.id);
-        if lane.window.learn(reason, now) {
+        if lane.window.learn(&lesson.cause.reason, now) {
             // The pace is changed; the gate need not close for it.
             return Some(lane.window.resumes_at(now));
         }
@@ -211,23 +253,33 @@ impl Schedule {
                 return None;
             }
             Scope::Mailbox => &mut lane.gate,
-            Scope::Principal | Scope::Tenant => self.principals.entry(principal).or_default(),
-            Scope::Service => &mut self.service,
+            Scope::Principal | Scope::Tenant => self
+                .principals
+                .entry(Arc::clone(&way.principal))
+                .or_default(),
+            Scope::Service => self.services.entry(Arc::clone(&way.service)).or_default(),
         };
-        Some(gate.close(reason, persistence, now, &mut self.chance))
+        let chance = &mut self.chance;
+        Some(gate.close(lesson.cause, lesson.is_opening, persistence, now, chance))
     }
 
     /// A send has ended, however, with what is left of its grant.
-    pub fn ended(&mut self, mailbox: &Mailbox, principal: usize, left: Grant) {
-        self.service.probe_ended();
-        if let Some(gate) = self.principals.get_mut(&principal) {
-            gate.probe_ended();
+    pub fn ended(&mut self, mailbox: &Mailbox, way: &Way, left: Grant) {
+        if left.is_probe {
+            self.gates(mailbox, way).for_each(Gate::probe_ended);
         }
         if let Some(lane) = self.lanes.get_mut(mailbox) {
             lane.running = lane.running.saturating_sub(1);
             lane.give_back(left.messages, left.recipients);
-            lane.gate.probe_ended();
         }
+    }
+
+    /// The gates in front of a mailbox.
+    fn gates(&mut self, mailbox: &Mailbox, way: &Way) -> impl Iterator<Item = &mut Gate> {
+        let lane = self.lanes.get_mut(mailbox).map(|lane| &mut lane.gate);
+        let principal = self.principals.get_mut(&way.principal);
+        let service = self.services.get_mut(&way.service);
+        [service, principal, lane].into_iter().flatten()
     }
 
     /// When a message is tried again after its `attempt`th attempt.
@@ -236,27 +288,32 @@ impl Schedule {
     }
 
     /// Why the mailbox waits, if something holds it back.
-    pub fn waiting(&self, mailbox: &Mailbox, principal: usize, now: Timestamp) -> Option<Waiting> {
+    pub fn waiting(&self, mailbox: &Mailbox, way: &Way, now: Timestamp) -> Option<Waiting> {
         let lane = self.lanes.get(mailbox);
         let gates = [
-            (Scope::Service, Some(&self.service)),
-            (Scope::Principal, self.principals.get(&principal)),
+            (Scope::Service, self.services.get(&way.service)),
+            (Scope::Principal, self.principals.get(&way.principal)),
             (Scope::Mailbox, lane.map(|lane| &lane.gate)),
         ];
         for (scope, gate) in gates {
-            if let Some((reason, until)) = gate.and_then(|gate| gate.closed(now)) {
-                let reason = reason.to_owned();
+            if let Some(closed) = gate.and_then(Gate::closed) {
                 return Some(Waiting {
                     scope,
-                    reason,
-                    until,
+                    cause: closed.cause.clone(),
+                    until: closed.until.max(now),
                 });
             }
         }
         let until = lane?.window.room(now).err()?;
         Some(Waiting {
             scope: Scope::Mailbox,
-            reason: "pace".to_owned(),
+            cause: Cause {
+                reason: PACE.to_owned(),
+                // X.3.2: the system takes no more for now.
+                status: Status::new(Class::Temporary, 3, 2),
+                text: "the mailbox has sent as much as it may for now".to_owned(),
+                is_reply: false,
+            },
             until,
         })
     }

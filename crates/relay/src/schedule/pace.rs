@@ -162,7 +162,10 @@ impl Window {
     /// Takes a refusal as a lesson about the pace; says whether it was one.
     pub(super) fn learn(&mut self, reason: &str, now: Timestamp) -> bool {
         let until = later(now, LESSON);
+        // What was under way together, and every recipient of it, brings one lesson once.
+        let is_known = self.pause.is_some_and(|until| now < until);
         match reason {
+            "S-CONCURRENCY" | "S-RATE" if is_known => {}
             "S-CONCURRENCY" => {
                 let fewer = self.sends_at_once(now).saturating_sub(1).max(1);
                 self.fewer = Some((fewer, until));

@@ -24,8 +24,19 @@ fn mailbox(n: usize) -> Mailbox {
     format!("m{n}@contoso.com").parse().unwrap()
 }
 
+fn way() -> Way {
+    way_of("contoso", "smtp.office365.com:587")
+}
+
+fn way_of(principal: &str, service: &str) -> Way {
+    Way {
+        principal: principal.into(),
+        service: service.into(),
+    }
+}
+
 fn go(schedule: &mut Schedule, n: usize, now: Timestamp) -> Grant {
-    match schedule.ask(&mailbox(n), 0, 30, now) {
+    match schedule.ask(&mailbox(n), &way(), 30, now) {
         Answer::Go(grant) => grant,
         other => panic!("{other:?}"),
     }
@@ -33,7 +44,7 @@ fn go(schedule: &mut Schedule, n: usize, now: Timestamp) -> Grant {
 
 /// One message's grant.
 fn one(schedule: &mut Schedule, n: usize, now: Timestamp) -> Option<Grant> {
-    match schedule.ask(&mailbox(n), 0, 1, now) {
+    match schedule.ask(&mailbox(n), &way(), 1, now) {
         Answer::Go(grant) => Some(grant),
         _ => None,
     }
@@ -48,11 +59,37 @@ fn fail(
 ) -> Option<Timestamp> {
     let (code, text) = reply.split_at(3);
     let explanation = explain(stage, &Reply::new(code.parse().unwrap(), text.trim()));
+    let cause = Cause {
+        reason: explanation.id.to_owned(),
+        status: Reply::new(code.parse().unwrap(), text.trim()).status_or_implied(),
+        text: reply.to_owned(),
+        is_reply: true,
+    };
     let lesson = Lesson {
         scope: explanation.scope,
         explanation: Some(&explanation),
+        cause: &cause,
+        is_opening: stage <= Stage::Auth,
     };
-    schedule.failed(&mailbox(n), 0, lesson, now)
+    schedule.failed(&mailbox(n), &way(), lesson, now)
+}
+
+fn no_token() -> Cause {
+    Cause {
+        reason: "token".to_owned(),
+        status: Status::new(Class::Temporary, 7, 0),
+        text: "no token".to_owned(),
+        is_reply: false,
+    }
+}
+
+fn of_token(cause: &Cause) -> Lesson<'_> {
+    Lesson {
+        scope: Scope::Principal,
+        explanation: None,
+        cause,
+        is_opening: true,
+    }
 }
 
 #[test]
@@ -61,7 +98,7 @@ fn three_at_once_thirty_a_minute_ten_thousand_a_day() {
     let mut grants: Vec<Grant> = [16, 16, 16]
         .iter()
         .filter_map(
-            |wanted| match schedule.ask(&mailbox(1), 0, *wanted, start()) {
+            |wanted| match schedule.ask(&mailbox(1), &way(), *wanted, start()) {
                 Answer::Go(grant) => Some(grant),
                 _ => None,
             },
@@ -69,22 +106,22 @@ fn three_at_once_thirty_a_minute_ten_thousand_a_day() {
         .collect();
     let sizes: Vec<u32> = grants.iter().map(|grant| grant.messages).collect();
     assert_eq!(sizes, [16, 14], "thirty in all");
-    assert_eq!(schedule.ask(&mailbox(1), 0, 30, start()), Answer::Busy);
+    assert_eq!(schedule.ask(&mailbox(1), &way(), 30, start()), Answer::Busy);
     for grant in &mut grants {
         while grant.messages > 0 {
             schedule.sending(&mailbox(1), grant, 300, start());
         }
-        schedule.ended(&mailbox(1), 0, *grant);
+        schedule.ended(&mailbox(1), &way(), *grant);
     }
-    let Answer::Later(until) = schedule.ask(&mailbox(1), 0, 30, after(1)) else {
+    let Answer::Later(until) = schedule.ask(&mailbox(1), &way(), 30, after(1)) else {
         panic!("the minute is full");
     };
     assert!(until > after(60) && until < after(62));
     let mut last = go(&mut schedule, 1, until);
     assert_eq!(last.recipients, 1000);
     schedule.sending(&mailbox(1), &mut last, 1000, until);
-    schedule.ended(&mailbox(1), 0, last);
-    let Answer::Later(until) = schedule.ask(&mailbox(1), 0, 30, after(3600)) else {
+    schedule.ended(&mailbox(1), &way(), last);
+    let Answer::Later(until) = schedule.ask(&mailbox(1), &way(), 30, after(3600)) else {
         panic!("the day is full");
     };
     assert!(until >= after(86_400) && until < after(87_000), "{until}");
@@ -93,7 +130,7 @@ fn three_at_once_thirty_a_minute_ten_thousand_a_day() {
     let mut second = Schedule::new(Pace::default(), 1);
     second.take_up(&mailbox(1), &note);
     assert_eq!(
-        second.ask(&mailbox(1), 0, 30, after(3600)),
+        second.ask(&mailbox(1), &way(), 30, after(3600)),
         Answer::Later(until)
     );
 }
@@ -106,12 +143,12 @@ fn lessons_about_the_pace() {
     let full = "432 4.3.2 Concurrent connections limit exceeded.";
     let until = fail(&mut schedule, 1, Stage::End, full, start()).unwrap();
     assert_eq!(until, after(10));
-    schedule.ended(&mailbox(1), 0, first);
+    schedule.ended(&mailbox(1), &way(), first);
     let third = one(&mut schedule, 1, after(10)).unwrap();
     assert!(one(&mut schedule, 1, after(10)).is_none(), "two, not three");
     assert!(one(&mut schedule, 2, after(10)).is_some());
-    schedule.ended(&mailbox(1), 0, second);
-    schedule.ended(&mailbox(1), 0, third);
+    schedule.ended(&mailbox(1), &way(), second);
+    schedule.ended(&mailbox(1), &way(), third);
     let again = (0..4).filter(|_| one(&mut schedule, 1, after(3700)).is_some());
     assert_eq!(again.count(), 3, "after an hour");
 }
@@ -121,13 +158,13 @@ fn an_envelope_that_the_day_has_no_room_for_waits() {
     let mut schedule = Schedule::new(Pace::default(), 1);
     let mut grant = go(&mut schedule, 1, start());
     schedule.sending(&mailbox(1), &mut grant, 9_900, start());
-    schedule.ended(&mailbox(1), 0, grant);
+    schedule.ended(&mailbox(1), &way(), grant);
     let grant = go(&mut schedule, 1, after(1));
     assert_eq!(grant.recipients, 100);
     schedule.starved(&mailbox(1), after(1));
-    schedule.ended(&mailbox(1), 0, grant);
+    schedule.ended(&mailbox(1), &way(), grant);
     assert!(
-        matches!(schedule.ask(&mailbox(1), 0, 1, after(2)), Answer::Later(at) if at > after(86_000))
+        matches!(schedule.ask(&mailbox(1), &way(), 1, after(2)), Answer::Later(at) if at > after(86_000))
     );
 }
 
@@ -137,19 +174,20 @@ fn one_mailboxes_trouble_is_its_own() {
     let grant = one(&mut schedule, 1, start()).unwrap();
     let off = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
     let until = fail(&mut schedule, 1, Stage::Auth, off, start()).unwrap();
-    schedule.ended(&mailbox(1), 0, grant);
+    schedule.ended(&mailbox(1), &way(), grant);
     assert!(until > after(60));
     assert!(one(&mut schedule, 1, after(60)).is_none());
     assert!(!one(&mut schedule, 2, after(60)).unwrap().is_probe);
-    let waiting = schedule.waiting(&mailbox(1), 0, after(60)).unwrap();
+    let waiting = schedule.waiting(&mailbox(1), &way(), after(60)).unwrap();
     assert_eq!((waiting.scope, waiting.until), (Scope::Mailbox, until));
-    assert!(waiting.reason.starts_with("S-"), "{waiting:?}");
+    assert!(waiting.cause.reason.starts_with("S-"), "{waiting:?}");
+    assert_eq!(waiting.cause.text, off);
     // One message tries the way; the others wait for it.
     let probe = go(&mut schedule, 1, until);
     assert!(probe.is_probe && probe.messages == 1);
     assert!(one(&mut schedule, 1, until).is_none());
-    schedule.succeeded(&mailbox(1), 0);
-    schedule.ended(&mailbox(1), 0, probe);
+    schedule.succeeded(&mailbox(1), &way());
+    schedule.ended(&mailbox(1), &way(), probe);
     assert!(!one(&mut schedule, 1, until).unwrap().is_probe);
 }
 
@@ -159,20 +197,153 @@ fn a_principal_without_a_token_sends_one_probe_for_all() {
     let grants: Vec<Grant> = (0..10)
         .map(|n| one(&mut schedule, n, start()).unwrap())
         .collect();
-    let lesson = Lesson {
-        scope: Scope::Principal,
-        explanation: None,
-    };
+    let cause = no_token();
+    let lesson = of_token(&cause);
     let mut until = start();
     for (n, grant) in grants.into_iter().enumerate() {
-        until = schedule.failed(&mailbox(n), 0, lesson, start()).unwrap();
-        schedule.ended(&mailbox(n), 0, grant);
+        until = schedule
+            .failed(&mailbox(n), &way(), lesson, start())
+            .unwrap();
+        schedule.ended(&mailbox(n), &way(), grant);
     }
     assert!(until < after(15), "one cause counts once: {until}");
     let probes = (0..10).filter(|n| one(&mut schedule, *n, until).is_some());
     assert_eq!(probes.count(), 1);
-    let other = schedule.ask(&mailbox(3), 1, 1, until);
+    let other = way_of("fabrikam", "smtp.office365.com:587");
+    let other = schedule.ask(&mailbox(3), &other, 1, until);
     assert!(matches!(other, Answer::Go(_)), "another principal");
+}
+
+#[test]
+fn each_service_has_a_gate_of_its_own_and_names_outlive_a_reload() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let china = way_of("china", "smtp.partner.outlook.cn:587");
+    let cause = no_token();
+    for (n, way, scope) in [(1, &china, Scope::Service), (2, &way(), Scope::Principal)] {
+        let Answer::Go(grant) = schedule.ask(&mailbox(n), way, 1, start()) else {
+            panic!("nothing is closed yet");
+        };
+        let lesson = Lesson {
+            scope,
+            ..of_token(&cause)
+        };
+        assert!(schedule.failed(&mailbox(n), way, lesson, start()).is_some());
+        schedule.ended(&mailbox(n), way, grant);
+    }
+    let mut is_open =
+        |way: Way| matches!(schedule.ask(&mailbox(3), &way, 1, after(1)), Answer::Go(_));
+    assert!(!is_open(china) && !is_open(way()));
+    assert!(
+        is_open(way_of("fabrikam", "smtp.office365.com:587")),
+        "another principal at the service that was reached"
+    );
+}
+
+#[test]
+fn a_gate_is_tried_every_five_minutes_and_when_somebody_asks() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let cause = no_token();
+    let mut now = start();
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let grant = one(&mut schedule, 1, now).unwrap();
+        let until = schedule.failed(&mailbox(1), &way(), of_token(&cause), now);
+        schedule.ended(&mailbox(1), &way(), grant);
+        waits.push(until.unwrap().duration_since(now));
+        now = until.unwrap();
+    }
+    let longest = SignedDuration::try_from(crate::limits::GATE_LONGEST).unwrap();
+    assert!(
+        waits.iter().all(|wait| *wait <= longest * 6 / 5),
+        "{waits:?}"
+    );
+    assert!(waits[11] >= longest, "{waits:?}");
+    // The probe that somebody asks for, and nothing else.
+    let grant = one(&mut schedule, 1, now).unwrap();
+    schedule.failed(&mailbox(1), &way(), of_token(&cause), now);
+    schedule.ended(&mailbox(1), &way(), grant);
+    assert!(one(&mut schedule, 1, now).is_none());
+    schedule.hurry(&mailbox(1), &way(), now);
+    assert!(one(&mut schedule, 1, now).unwrap().is_probe);
+    assert!(one(&mut schedule, 2, now).is_none());
+    // Another configuration: everybody goes.
+    schedule.open_all();
+    assert!(!schedule.is_any_closed());
+    assert!(!one(&mut schedule, 2, now).unwrap().is_probe);
+}
+
+#[test]
+fn a_login_opens_what_a_login_closed() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let grant = one(&mut schedule, 1, start()).unwrap();
+    let off = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
+    let until = fail(&mut schedule, 1, Stage::Auth, off, start()).unwrap();
+    schedule.ended(&mailbox(1), &way(), grant);
+    let probe = one(&mut schedule, 1, until).unwrap();
+    schedule.logged_in(&mailbox(1), &way());
+    // The message itself is refused: that is no matter of the mailbox.
+    let no = "550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found";
+    assert_eq!(fail(&mut schedule, 1, Stage::Rcpt, no, until), None);
+    schedule.ended(&mailbox(1), &way(), probe);
+    assert!(!one(&mut schedule, 1, until).unwrap().is_probe);
+    // What came after the login is not ended by one.
+    let cause = no_token();
+    let lesson = Lesson {
+        scope: Scope::Mailbox,
+        is_opening: false,
+        ..of_token(&cause)
+    };
+    schedule.failed(&mailbox(1), &way(), lesson, until).unwrap();
+    schedule.logged_in(&mailbox(1), &way());
+    assert!(schedule.waiting(&mailbox(1), &way(), until).is_some());
+}
+
+#[test]
+fn another_send_that_ends_ends_no_probe() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let first = one(&mut schedule, 1, start()).unwrap();
+    let slow = one(&mut schedule, 2, start()).unwrap();
+    let cause = no_token();
+    let until = schedule
+        .failed(&mailbox(1), &way(), of_token(&cause), start())
+        .unwrap();
+    schedule.ended(&mailbox(1), &way(), first);
+    assert!(one(&mut schedule, 1, until).unwrap().is_probe);
+    schedule.ended(&mailbox(2), &way(), slow);
+    assert!(
+        one(&mut schedule, 3, until).is_none(),
+        "one probe at a time"
+    );
+}
+
+#[test]
+fn many_recipients_and_sends_bring_a_lesson_once() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let mut grants: Vec<Grant> = (0..2)
+        .map(|_| one(&mut schedule, 1, start()).unwrap())
+        .collect();
+    let full = "432 4.3.2 Concurrent connections limit exceeded.";
+    for _ in 0..50 {
+        fail(&mut schedule, 1, Stage::End, full, start());
+    }
+    for grant in &mut grants {
+        schedule.sending(&mailbox(1), grant, 1, start());
+        schedule.ended(&mailbox(1), &way(), *grant);
+    }
+    let mut again: Vec<Grant> = (0..3)
+        .filter_map(|_| one(&mut schedule, 1, after(62)))
+        .collect();
+    assert_eq!(again.len(), 2, "two at once, not one");
+    let fast =
+        "421 4.4.2 Message submission rate for this client has exceeded the configured limit";
+    for _ in 0..50 {
+        fail(&mut schedule, 1, Stage::End, fast, after(62));
+    }
+    for grant in again.drain(..) {
+        schedule.ended(&mailbox(1), &way(), grant);
+    }
+    let grant = go(&mut schedule, 1, after(200));
+    assert_eq!(grant.messages, 15, "half as many a minute, once");
 }
 
 #[test]
@@ -212,12 +383,12 @@ fn five_days(seed: u64) -> Vec<Timestamp> {
     let mut now = start();
     let mut attempts = Vec::new();
     while now < after(5 * 86_400) {
-        match schedule.ask(&mailbox(1), 0, 30, now) {
+        match schedule.ask(&mailbox(1), &way(), 30, now) {
             Answer::Go(mut grant) => {
                 schedule.sending(&mailbox(1), &mut grant, 1, now);
                 attempts.push(now);
                 let count = u32::try_from(attempts.len()).unwrap();
-                schedule.ended(&mailbox(1), 0, grant);
+                schedule.ended(&mailbox(1), &way(), grant);
                 now = schedule.retry_at(Backoff::default(), count, now);
             }
             Answer::Later(until) => now = until,
@@ -263,13 +434,13 @@ fn simulate(mailboxes: usize, messages: u32, send: Duration) -> Duration {
     let mut last = start();
     while let Some(Reverse((now, n, is_end))) = events.pop() {
         if is_end {
-            schedule.succeeded(&mailbox(n), 0);
+            schedule.succeeded(&mailbox(n), &way());
             let grant = grants.get_mut(&n).and_then(Vec::pop).unwrap();
-            schedule.ended(&mailbox(n), 0, grant);
+            schedule.ended(&mailbox(n), &way(), grant);
             last = last.max(now);
         }
         while left[&n] > 0 {
-            match schedule.ask(&mailbox(n), 0, 1, now) {
+            match schedule.ask(&mailbox(n), &way(), 1, now) {
                 Answer::Go(mut grant) => {
                     schedule.sending(&mailbox(n), &mut grant, 1, now);
                     grants.entry(n).or_default().push(grant);

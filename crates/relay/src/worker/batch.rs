@@ -13,7 +13,7 @@ use super::{Delivery, Ways, load};
 use crate::limits::{BATCH_OCTETS_MAX, LEASE};
 use crate::log;
 use crate::memo::Memo;
-use crate::schedule::{Backoff, Grant, split};
+use crate::schedule::{Backoff, Grant, Way, split};
 
 /// One send.
 pub(super) struct Batch {
@@ -21,6 +21,7 @@ pub(super) struct Batch {
     pub(super) ways: Ways,
     pub(super) mailbox: Mailbox,
     pub(super) principal: usize,
+    pub(super) way: Way,
     pub(super) grant: Grant,
     pub(super) stop: CancellationToken,
 }
@@ -42,7 +43,7 @@ impl Batch {
         let delivery = Arc::clone(&self.delivery);
         delivery
             .schedule()
-            .ended(&self.mailbox, self.principal, self.grant);
+            .ended(&self.mailbox, &self.way, self.grant);
         delivery.freed.notify_one();
     }
 
@@ -154,6 +155,9 @@ impl Batch {
                 return false;
             }
         };
+        if !lease.is_reused() {
+            self.delivery.schedule().logged_in(&self.mailbox, &self.way);
+        }
         let mut parcels = self.mark(parcels).await;
         let offers_dsn = lease.session().capabilities().dsn;
         let attempts = self.submit(&parcels, &mut lease).await;

@@ -4,15 +4,15 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use sendas_exchange::Scope;
 use sendas_spool::{Claim, Outcome as Kept, Settlement, SpoolError};
-use sendas_submit::{Failure, Outcome};
+use sendas_submit::{Failure, Origin, Outcome};
 
 use super::batch::{Batch, Parcel};
-use super::settle::{Case, Judged, reason};
+use super::settle::{Case, Given, Judged, cause};
 use crate::dsn::Fate;
 use crate::limits::{LEASE, SETTLE_RETRY_FIRST, SETTLE_RETRY_LONGEST};
 use crate::log;
 use crate::memo::Memo;
-use crate::schedule::Lesson;
+use crate::schedule::{Cause, Lesson};
 
 /// What a claim comes to, as often as it takes to store it.
 #[derive(Default)]
@@ -63,32 +63,32 @@ impl Batch {
         let now = self.delivery.clock.now().wall;
         let judged = {
             let mut schedule = self.delivery.schedule();
-            let mut gate = None;
-            for outcome in outcomes.iter().flatten() {
-                match outcome {
-                    Outcome::Accepted(_) => schedule.succeeded(&self.mailbox, self.principal),
-                    Outcome::Deferred(failure)
-                    | Outcome::Refused(failure)
-                    | Outcome::Uncertain(failure) => {
-                        let lesson = lesson(failure);
-                        let until = schedule.failed(&self.mailbox, self.principal, lesson, now);
-                        gate = gate.max(until);
-                    }
-                }
-            }
-            let case = Case {
-                claim: &claim,
-                memo: &memo,
-                terms: self.ways.terms,
-                now,
-                gate,
-                offers_dsn,
-            };
-            let recipients = claim.recipients().zip(&outcomes);
-            let given = recipients.filter_map(|((number, recipient), outcome)| {
-                Some((number, recipient, outcome.as_ref()?))
+            let gates: Vec<Option<Timestamp>> = outcomes
+                .iter()
+                .map(|outcome| {
+                    let failure = match outcome.as_ref()? {
+                        Outcome::Accepted(_) => {
+                            schedule.succeeded(&self.mailbox, &self.way);
+                            return None;
+                        }
+                        other => other.failure()?,
+                    };
+                    let cause = cause(failure);
+                    let lesson = lesson(failure, &cause);
+                    schedule.failed(&self.mailbox, &self.way, lesson, now)
+                })
+                .collect();
+            let given = claim.recipients().zip(&outcomes).zip(gates);
+            let given = given.filter_map(|(((number, recipient), outcome), gate)| {
+                Some(Given {
+                    number,
+                    recipient,
+                    outcome: outcome.as_ref()?,
+                    gate,
+                })
             });
-            case.judge(given, &mut schedule)
+            self.case(&claim, &memo, now, offers_dsn)
+                .judge(given, &mut schedule)
         };
         self.keep(&claim, judged).await;
     }
@@ -96,31 +96,33 @@ impl Batch {
     /// No session: what is concerned waits, and its messages with it.
     pub(super) async fn put_off(&self, claims: Vec<Claim>, failure: &Failure) {
         let now = self.delivery.clock.now().wall;
+        let cause = cause(failure);
         let gate =
             self.delivery
                 .schedule()
-                .failed(&self.mailbox, self.principal, lesson(failure), now);
+                .failed(&self.mailbox, &self.way, lesson(failure, &cause), now);
         log::no_session(&self.mailbox, failure, gate);
-        for claim in claims {
+        let put_off = claims.iter().map(|claim| async {
             let memo = Memo::parse(&claim.memo);
-            let case = Case {
-                claim: &claim,
-                memo: &memo,
-                terms: self.ways.terms,
-                now,
-                gate,
-                offers_dsn: true,
-            };
-            let judged = case.judge_opening(failure, &mut self.delivery.schedule());
-            if let Some(judged) = judged {
-                self.keep(&claim, judged).await;
-            } else {
-                let ending = match gate {
-                    Some(until) => Ending::back_until(&claim, until, &reason(failure)),
-                    None => Ending::back(),
-                };
-                self.end(&claim, ending).await;
-            }
+            let judged = self.case(claim, &memo, now, true).judge_unsent(&cause);
+            self.keep(claim, judged).await;
+        });
+        join_all(put_off).await;
+    }
+
+    fn case<'c>(
+        &self,
+        claim: &'c Claim,
+        memo: &'c Memo,
+        now: Timestamp,
+        offers_dsn: bool,
+    ) -> Case<'c> {
+        Case {
+            claim,
+            memo,
+            terms: self.ways.terms,
+            now,
+            offers_dsn,
         }
     }
 
@@ -170,7 +172,9 @@ impl Batch {
                 Kept::Refused { .. } => failed += 1,
                 _ => deferred += 1,
             }
-            log::attempted(claim, outcome);
+            if !judged.is_unsent {
+                log::attempted(claim, outcome);
+            }
         }
         self.delivery
             .counters
@@ -179,7 +183,7 @@ impl Batch {
             outcomes: judged.outcomes,
             fates: judged.fates,
             memo: judged.memo,
-            uncounted: false,
+            uncounted: judged.is_unsent,
         };
         self.end(claim, ending).await;
     }
@@ -218,9 +222,9 @@ impl Batch {
     }
 }
 
-fn lesson(failure: &Failure) -> Lesson<'_> {
+fn lesson<'a>(failure: &'a Failure, cause: &'a Cause) -> Lesson<'a> {
     // A connection that broke in the middle of a message says nothing about the others.
-    let is_link = matches!(failure.origin, sendas_submit::Origin::Link(_));
+    let is_link = matches!(failure.origin, Origin::Link(_));
     Lesson {
         scope: if is_link {
             Scope::Message
@@ -228,5 +232,7 @@ fn lesson(failure: &Failure) -> Lesson<'_> {
             failure.scope
         },
         explanation: failure.explanation.as_deref(),
+        cause,
+        is_opening: matches!(failure.origin, Origin::Opening(_)),
     }
 }

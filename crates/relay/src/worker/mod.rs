@@ -26,7 +26,7 @@ use crate::context::Counters;
 use crate::limits::{BATCH_MESSAGES_MAX, SWEEP_EVERY};
 use crate::log;
 use crate::policy::Policy;
-use crate::schedule::{Answer, Schedule};
+use crate::schedule::{Answer, Schedule, Way};
 
 pub(crate) use settle::Terms;
 
@@ -57,6 +57,8 @@ pub(crate) struct Ways {
     pub(crate) policy: Arc<Policy>,
     /// One pool for each principal, in the order of the settings.
     pub(crate) pools: Arc<[Pool]>,
+    /// What each principal's mailboxes share, in the same order.
+    pub(crate) roads: Arc<[Way]>,
     pub(crate) terms: Terms,
     pub(crate) history: Duration,
 }
@@ -136,7 +138,7 @@ impl Delivery {
             let Ok(mailbox) = mailbox.parse::<Mailbox>() else {
                 continue;
             };
-            let Some(principal) = ways.policy.principal_of(&mailbox) else {
+            let Some((principal, way)) = ways.way_of(&mailbox) else {
                 log::no_principal(&mailbox, messages);
                 continue;
             };
@@ -144,7 +146,7 @@ impl Delivery {
             let mut left = messages;
             while left > 0 {
                 let wanted = u32::try_from(left).unwrap_or(u32::MAX).min(BATCH_MAX);
-                let answer = self.schedule().ask(&mailbox, principal, wanted, now);
+                let answer = self.schedule().ask(&mailbox, way, wanted, now);
                 match answer {
                     Answer::Go(grant) => {
                         let batch = batch::Batch {
@@ -152,6 +154,7 @@ impl Delivery {
                             ways: ways.clone(),
                             mailbox: mailbox.clone(),
                             principal,
+                            way: way.clone(),
                             grant,
                             stop: stop.clone(),
                         };
@@ -168,6 +171,12 @@ impl Delivery {
             }
         }
         next
+    }
+
+    /// The configuration is another: what waits for a way to the service tries it.
+    pub(crate) fn reloaded(&self) {
+        self.schedule().open_all();
+        self.freed.notify_one();
     }
 
     pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
@@ -264,6 +273,14 @@ impl Delivery {
                 return;
             }
         }
+    }
+}
+
+impl Ways {
+    /// The principal that logs in as a mailbox, and what it shares.
+    pub(crate) fn way_of(&self, mailbox: &Mailbox) -> Option<(usize, &Way)> {
+        let principal = self.policy.principal_of(mailbox)?;
+        Some((principal, self.roads.get(principal)?))
     }
 }
 

@@ -167,7 +167,27 @@ async fn a_refused_login_holds_the_mailbox_and_not_the_message() {
     assert_eq!(all[0].summary.attempts, 0, "no attempt is counted");
     let lanes = stage.view.lanes().await.unwrap();
     let waiting = lanes[0].waiting.as_ref().unwrap();
-    assert_eq!(waiting.reason, all[0].summary.reason);
+    assert_eq!(waiting.cause.reason, all[0].summary.reason);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_tries_what_waits_for_a_login() {
+    let stage = Stage::set().await;
+    let no = "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
+    stage.fault(Fault::once(Step::Auth, reply(535, no)));
+    let own = stage.own.clone();
+    let message = format!("Date: d\r\nFrom: <{own}>\r\n\r\nbody\r\n");
+    stage.send(&["a@example.org"], &message).await;
+    let all = stage
+        .until(1, |m| {
+            m.summary.state == State::Waiting && !m.summary.reason.is_empty()
+        })
+        .await;
+    assert_eq!(all[0].summary.deliveries[0].reply, format!("535 {no}"));
+    stage.control.reload(stage.changed(|_| {})).unwrap();
+    stage.settled(1).await;
+    assert_eq!(stage.sandbox.messages(&Seen::default()).len(), 1);
     stage.stop().await;
 }
 
