@@ -124,7 +124,10 @@ pub const BATCH_MESSAGES_MAX: usize = 16;
 /// Octets of bodies held in memory for one send.
 pub const BATCH_OCTETS_MAX: u64 = 1024 * 1024;
 
-/// How often leases, holds and histories are looked through.
+/// Messages that have grown old judged at a time.
+pub const AGED_MESSAGES_MAX: usize = 64;
+
+/// How often leases, holds, ages and histories are looked through.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How long running sends may take once the relay is told to stop; then their messages are

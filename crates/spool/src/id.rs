@@ -46,6 +46,12 @@ impl MessageId {
         }
     }
 
+    /// The smallest id that a message accepted at this time could have.
+    pub(crate) fn first_at(time: Timestamp) -> Self {
+        let ms = time.as_millisecond().saturating_sub(EPOCH_MS).max(0);
+        Self(ms.saturating_mul(1 << COUNT_BITS).min(LAST))
+    }
+
     /// The number as the index keeps it.
     pub const fn number(self) -> i64 {
         self.0

@@ -201,6 +201,44 @@ impl View {
         Ok(due)
     }
 
+    /// Waiting messages of a mailbox that were accepted before a time, due or not, in order of
+    /// acceptance: at most `limit` and [`PAGE_MESSAGES_MAX`], after an id.
+    ///
+    /// `only_with_options` leaves out those whose recipients all came without delivery options.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn aged(
+        &self,
+        mailbox: &str,
+        before: Timestamp,
+        only_with_options: bool,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<MessageId>, SpoolError> {
+        // Ids grow with the time of acceptance, and stand in every index.
+        let mut statement = self.index.prepare_cached(
+            "SELECT id FROM messages INDEXED BY messages_waiting WHERE state = 'waiting' \
+             AND mailbox = ?1 AND id > ?2 AND id < ?3 AND (?4 = 0 OR EXISTS (SELECT 1 \
+             FROM recipients WHERE message = messages.id AND options <> '')) \
+             ORDER BY id LIMIT ?5",
+        )?;
+        let rows = statement.query_map(
+            (
+                mailbox,
+                after.map_or(-1, MessageId::number),
+                MessageId::first_at(before).number(),
+                only_with_options,
+                page(limit),
+            ),
+            |r| r.get::<_, i64>(0),
+        )?;
+        let ids = rows
+            .filter_map(|id| id.map(|n| MessageId::from_number(n).ok()).transpose())
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(ids)
+    }
+
     /// When the oldest message in one of these states was accepted.
     ///
     /// # Errors

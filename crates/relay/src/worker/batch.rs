@@ -239,7 +239,7 @@ impl Batch {
 
     async fn prolong(&self, parcels: &[Parcel]) {
         for parcel in parcels {
-            self.prolong_one(&parcel.claim).await;
+            self.keeper().prolong(&parcel.claim).await;
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use sendas_envelope::Mailbox;
 use sendas_exchange::Scope;
 use sendas_spool::{Claim, Outcome as Kept, Settlement, SpoolError};
 use sendas_submit::{Failure, Origin, Outcome};
 
 use super::batch::{Batch, Parcel};
 use super::settle::{Case, Given, Judged, cause};
+use super::{Delivery, Ways};
 use crate::dsn::Fate;
 use crate::limits::{LEASE, SETTLE_RETRY_FIRST, SETTLE_RETRY_LONGEST};
 use crate::log;
@@ -52,6 +54,15 @@ impl Ending {
     }
 }
 
+/// Ends the claims of one mailbox.
+#[derive(Clone, Copy)]
+pub(super) struct Keeper<'a> {
+    pub(super) delivery: &'a Delivery,
+    pub(super) ways: &'a Ways,
+    pub(super) mailbox: &'a Mailbox,
+    pub(super) principal: Option<usize>,
+}
+
 impl Batch {
     pub(super) async fn settle(&self, parcel: Parcel, offers_dsn: bool) {
         let Parcel {
@@ -87,10 +98,11 @@ impl Batch {
                     gate,
                 })
             });
-            self.case(&claim, &memo, now, offers_dsn)
+            self.keeper()
+                .case(&claim, &memo, now, offers_dsn)
                 .judge(given, &mut schedule)
         };
-        self.keep(&claim, judged).await;
+        self.keeper().keep(&claim, judged).await;
     }
 
     /// No session: what is concerned waits, and its messages with it.
@@ -102,30 +114,34 @@ impl Batch {
                 .schedule()
                 .failed(&self.mailbox, &self.way, lesson(failure, &cause), now);
         log::no_session(&self.mailbox, failure, gate);
+        let keeper = self.keeper();
         let put_off = claims.iter().map(|claim| async {
             let memo = Memo::parse(&claim.memo);
-            let judged = self.case(claim, &memo, now, true).judge_unsent(&cause);
-            self.keep(claim, judged).await;
+            let judged = keeper.case(claim, &memo, now, true).judge_unsent(&cause);
+            keeper.keep(claim, judged).await;
         });
         join_all(put_off).await;
     }
 
-    fn case<'c>(
-        &self,
-        claim: &'c Claim,
-        memo: &'c Memo,
-        now: Timestamp,
-        offers_dsn: bool,
-    ) -> Case<'c> {
-        Case {
-            claim,
-            memo,
-            terms: self.ways.terms,
-            now,
-            offers_dsn,
-        }
+    pub(super) async fn end(&self, claim: &Claim, ending: Ending) {
+        self.keeper().end(claim, ending).await;
     }
 
+    pub(super) async fn give_back(&self, claims: Vec<Claim>) {
+        self.keeper().give_back(claims).await;
+    }
+
+    pub(super) fn keeper(&self) -> Keeper<'_> {
+        Keeper {
+            delivery: &self.delivery,
+            ways: &self.ways,
+            mailbox: &self.mailbox,
+            principal: Some(self.principal),
+        }
+    }
+}
+
+impl Keeper<'_> {
     /// Claims that were not tried.
     pub(super) async fn give_back(&self, claims: Vec<Claim>) {
         join_all(claims.iter().map(|claim| self.end(claim, Ending::back()))).await;
@@ -147,7 +163,7 @@ impl Batch {
                 unsettled.get_or_insert_with(|| self.delivery.unsettled.enter());
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(SETTLE_RETRY_LONGEST);
-                self.prolong_one(claim).await;
+                self.prolong(claim).await;
             } else {
                 log::spool_trouble(&error);
                 if !ending.lighten() {
@@ -157,14 +173,14 @@ impl Batch {
         }
     }
 
-    pub(super) async fn prolong_one(&self, claim: &Claim) {
+    pub(super) async fn prolong(&self, claim: &Claim) {
         let now = self.delivery.clock.now().wall;
         // A claim that is over is found out when it is settled.
         drop(self.delivery.spool.extend(claim, LEASE, now).await);
     }
 
     /// Stores what was judged, with the notices it calls for, in one commit.
-    async fn keep(&self, claim: &Claim, judged: Judged) {
+    pub(super) async fn keep(&self, claim: &Claim, judged: Judged) {
         let (mut delivered, mut deferred, mut failed) = (0, 0, 0);
         for (_, outcome) in &judged.outcomes {
             match outcome {
@@ -195,7 +211,7 @@ impl Batch {
             let memo = Memo::parse(&claim.memo);
             let fates = ending.fates.clone();
             self.delivery
-                .notices(&self.ways, self.principal, claim, &memo, fates)
+                .notices(self.ways, self.principal, claim, &memo, fates)
                 .await?
         };
         let told = notices.len() as u64;
@@ -212,12 +228,25 @@ impl Batch {
         Ok(())
     }
 
+    pub(super) fn case<'c>(
+        &self,
+        claim: &'c Claim,
+        memo: &'c Memo,
+        now: Timestamp,
+        offers_dsn: bool,
+    ) -> Case<'c> {
+        Case {
+            claim,
+            memo,
+            terms: self.ways.terms,
+            now,
+            offers_dsn,
+        }
+    }
+
     fn route(&self) -> String {
-        let host = self
-            .ways
-            .pools
-            .get(self.principal)
-            .map_or("", |pool| pool.connector().host());
+        let pool = self.principal.and_then(|at| self.ways.pools.get(at));
+        let host = pool.map_or("nowhere", |pool| pool.connector().host());
         format!("{host} as {}", self.mailbox)
     }
 }

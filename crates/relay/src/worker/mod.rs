@@ -2,6 +2,7 @@
 //!
 //! One loop decides; each send is a task of its own, so that a slow mailbox delays none other.
 
+mod aged;
 mod batch;
 mod ending;
 mod load;
@@ -28,6 +29,7 @@ use crate::log;
 use crate::policy::Policy;
 use crate::schedule::{Answer, Schedule, Way};
 
+use aged::Ages;
 pub(crate) use settle::Terms;
 
 /// What delivery needs, shared by its tasks.
@@ -186,8 +188,9 @@ impl Delivery {
 
     /// Does what time asks for, as long as the relay runs.
     async fn tidy(self: Arc<Self>, stop: CancellationToken) {
+        let mut ages = Ages::default();
         loop {
-            if let Err(error) = self.tidy_once().await {
+            if let Err(error) = self.tidy_once(&mut ages, &stop).await {
                 log::spool_trouble(&error);
             }
             tokio::select! {
@@ -197,7 +200,7 @@ impl Delivery {
         }
     }
 
-    async fn tidy_once(&self) -> Result<(), SpoolError> {
+    async fn tidy_once(&self, ages: &mut Ages, stop: &CancellationToken) -> Result<(), SpoolError> {
         let (history, terms) = {
             let ways = self.ways.borrow();
             (ways.history, ways.terms)
@@ -210,6 +213,7 @@ impl Delivery {
             }
         }
         self.judge_suspects(terms).await?;
+        self.judge_aged(ages, stop).await?;
         self.remember().await;
         Ok(())
     }

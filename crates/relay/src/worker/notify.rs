@@ -14,7 +14,7 @@ impl Delivery {
     pub(super) async fn notices(
         &self,
         ways: &Ways,
-        principal: usize,
+        principal: Option<usize>,
         claim: &Claim,
         memo: &Memo,
         fates: Vec<Fate>,
@@ -24,9 +24,8 @@ impl Delivery {
             log::nobody_told(claim.id, fates.len());
             return Ok(notices);
         };
-        let service = ways
-            .pools
-            .get(principal)
+        let service = principal
+            .and_then(|at| ways.pools.get(at))
             .map_or_else(String::new, |pool| pool.connector().host().to_owned());
         for action in [Action::Failed, Action::Delayed, Action::Relayed] {
             let own: Vec<Fate> = fates
