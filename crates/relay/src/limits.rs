@@ -33,7 +33,7 @@ pub const BODY_RATE_MIN: u64 = 500;
 /// Time before a body's rate is looked at.
 pub const RATE_GRACE: Duration = Duration::from_secs(30);
 
-/// Errors of one session after which it ends with `421`.
+/// Errors since the last message that was taken, after which a session ends with `421`.
 pub const ERRORS_MAX: u32 = 20;
 
 /// The same while connections are scarce.

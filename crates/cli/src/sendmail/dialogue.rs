@@ -81,10 +81,12 @@ pub(super) fn tunnel(stream: std::os::unix::net::UnixStream) -> io::Result<Sysex
     });
     let mut out = io::stdout().lock();
     let mut piece = [0; PIECE_OCTETS];
+    let mut last = LastReply::default();
     loop {
         match back.read(&mut piece) {
-            Ok(0) => return Ok(Sysexit::Ok),
+            Ok(0) => return Ok(last.exit()),
             Ok(octets) => {
+                last.feed(&piece[..octets]);
                 out.write_all(&piece[..octets])?;
                 out.flush()?;
             }
@@ -98,6 +100,35 @@ pub(super) fn tunnel(stream: std::os::unix::net::UnixStream) -> io::Result<Sysex
 #[cfg(not(unix))]
 pub(super) fn tunnel(_: std::net::TcpStream) -> io::Result<Sysexit> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The first digit of the last line that went by.
+#[cfg(unix)]
+#[derive(Default)]
+struct LastReply {
+    digit: u8,
+    is_inside: bool,
+}
+
+#[cfg(unix)]
+impl LastReply {
+    fn feed(&mut self, octets: &[u8]) {
+        for &octet in octets {
+            if !self.is_inside && octet != b'\n' {
+                self.digit = octet;
+            }
+            self.is_inside = octet != b'\n';
+        }
+    }
+
+    /// A dialogue that ends with a refusal has not ended as the caller meant it to.
+    fn exit(&self) -> Sysexit {
+        if matches!(self.digit, b'4' | b'5') {
+            Sysexit::Temporary
+        } else {
+            Sysexit::Ok
+        }
+    }
 }
 
 struct Talk<'a> {

@@ -90,7 +90,9 @@ impl Door {
         let offered = Capabilities::from_reply(&hello);
         let mut transaction =
             Transaction::new(envelope, message.octets(), &offered, true, Order::Clean)
-                .map_err(|error| NotTaken::Decided(Trouble::data(error)))?;
+                .map_err(|error| NotTaken::Decided(Trouble::data(error)))?
+                // One exit code for all: a caller that repeats must not send anything twice.
+                .all_or_none();
         let walked = self.walk(&mut transaction, message);
         let report = transaction.into_report();
         if let Err(error) = walked {

@@ -54,15 +54,15 @@ impl Client {
         }
     }
 
-    /// The programs of this machine.
-    pub(super) fn local() -> Self {
+    /// The programs of this machine; `own` sends what has no sender.
+    pub(super) fn local(own: Option<Route>) -> Self {
         Self {
             name: "local".to_owned(),
             rewrite_from: RewriteFrom::Never,
             line_endings: LineEndings::Strict,
             messages_per_minute: None,
             owner: None,
-            own: None,
+            own,
             login: None,
             recipients_max: None,
             message_octets_max: None,

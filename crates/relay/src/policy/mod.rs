@@ -127,7 +127,7 @@ impl Policy {
         }
         let mut policy = Self {
             clients: Vec::with_capacity(relay.clients.len()),
-            local: Arc::new(Client::local()),
+            local: Arc::new(Client::local(None)),
             logins: HashMap::new(),
             principals: principals.iter().map(|p| p.mailboxes.clone()).collect(),
             postmaster: None,
@@ -137,6 +137,7 @@ impl Policy {
         if let Some(address) = &relay.postmaster {
             policy.postmaster = Some(policy.covered("the postmaster", address)?);
         }
+        policy.local = Arc::new(Client::local(policy.nobodys_sender()));
         let has_tls = relay.listen.iter().any(|l| l.tls != ListenTls::None);
         for settings in &relay.clients {
             check_reach(settings, has_tls)?;
@@ -291,6 +292,20 @@ impl Policy {
             .message_octets_max
             .unwrap_or(self.message_octets_max)
             .min(self.message_octets_max)
+    }
+
+    /// Who sends what this machine's programs send without a sender: the postmaster, else the first
+    /// mailbox that is named in full.
+    fn nobodys_sender(&self) -> Option<Route> {
+        let entries = self.principals.iter().flatten();
+        self.postmaster.clone().or_else(|| {
+            entries
+                .filter_map(|entry| match &entry.pattern {
+                    config::Pattern::Address(address) => address.parse().ok(),
+                    _ => None,
+                })
+                .find_map(|address| self.route(&address))
+        })
     }
 
     fn covered(&self, whose: &str, address: &str) -> Result<Route, PolicyError> {

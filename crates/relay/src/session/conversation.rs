@@ -262,6 +262,7 @@ impl Conversation {
         if reply.is_positive() {
             self.messages += 1;
             self.junk = 0;
+            self.errors = 0;
         } else if reply.is_permanent() {
             self.errors += 1;
         }
@@ -426,7 +427,8 @@ impl Conversation {
 
     /// A client that talks on where it has to wait for the reply (RFC 2920 §3.1).
     fn speaks_early(&mut self) -> bool {
-        if self.smtp.input().is_empty() {
+        // A program that pipes its whole dialogue into `sendmail -bs` waits for nothing.
+        if self.smtp.input().is_empty() || self.peer.is_local {
             return false;
         }
         self.smtp

@@ -161,6 +161,9 @@ where
 
     /// Octets that are there before the greeting come from a program that does not listen.
     async fn listen_before_greeting(&mut self) -> Result<(), Ended> {
+        if self.seat.peer.is_local {
+            return Ok(());
+        }
         let input = self.conversation.input();
         input.reserve(COMMAND_READ_OCTETS);
         match timeout(Duration::ZERO, self.stream.read_buf(input)).await {

@@ -26,6 +26,22 @@ impl Bench {
             tls,
             is_local: false,
         };
+        Self::with(policy, peer)
+    }
+
+    /// The socket for programs of this machine.
+    fn local() -> Self {
+        let clients = vec![client("c", &["10.0.0.1"], &["a@contoso.com"])];
+        let principals = [principal(&["noreply@contoso.com", "*@contoso.com"])];
+        let peer = Peer {
+            address: "127.0.0.1".parse().unwrap(),
+            tls: ListenTls::None,
+            is_local: true,
+        };
+        Self::with(Policy::new(&relay(clients), &principals).unwrap(), peer)
+    }
+
+    fn with(policy: Policy, peer: Peer) -> Self {
         let conversation =
             Conversation::new(Arc::new(policy), "relay.test".into(), peer, Health::Ready);
         let mut bench = Self {
@@ -328,9 +344,9 @@ fn sizes_are_counted_and_announced() {
 #[test]
 fn chunks_cannot_be_abused() {
     for (lines, expected) in [
-        (&b"BDAT -1\r\n"[..], "501"),
-        (b"BDAT 18446744073709551615 LAST\r\n", "501"),
-        (b"BDAT 18446744073709551616\r\n", "501"),
+        (&b"BDAT -1\r\nRSET\r\n"[..], "501 !"),
+        (b"BDAT 18446744073709551615 LAST\r\nRSET\r\n", "501 !"),
+        (b"BDAT 18446744073709551616\r\nRSET\r\n", "501 !"),
         (b"BDAT 999999999 LAST\r\nx", "552 !"),
         (b"BDAT 0\r\nBDAT 0 LAST\r\n", "250 250"),
         (b"BDAT 2\r\nx\nBDAT 2 LAST\r\nyy", "554 503"),
@@ -579,5 +595,33 @@ proptest::proptest! {
             bench.feed(piece);
         }
         proptest::prop_assert!(bench.kept.len() <= 40);
+    }
+}
+
+#[test]
+fn a_local_program_may_pipe_its_dialogue_and_send_without_a_sender() {
+    let mut bench = Bench::local();
+    bench.codes();
+    bench.feed(
+        b"EHLO localhost\r\nMAIL FROM:<>\r\nRCPT TO:<x@example.com>\r\nDATA\r\nSubject: s\r\n\r\nb\r\n.\r\nQUIT\r\n",
+    );
+    assert_eq!(bench.codes(), "250 250 250 354 250 221 !");
+    assert_eq!(bench.kept.len(), 1);
+}
+
+#[test]
+fn a_message_that_is_taken_forgives_the_errors_before_it() {
+    let mut bench = Bench::new();
+    bench.feed(b"EHLO c\r\n");
+    for round in 0..30 {
+        bench.codes();
+        bench.feed(b"MAIL FROM:<a@contoso.com>\r\n");
+        bench
+            .feed(b"RCPT TO:<broken\r\n")
+            .feed(b"RCPT TO:<x@example.com>\r\n");
+        bench
+            .feed(b"DATA\r\n")
+            .feed(b"Subject: s\r\n\r\nb\r\n.\r\n");
+        assert_eq!(bench.codes(), "250 501 250 354 250", "round {round}");
     }
 }

@@ -72,6 +72,7 @@ pub struct Transaction<'e> {
     expected: VecDeque<Expected>,
     data: Option<Reply>,
     report: Report,
+    quorum: Quorum,
     is_dirty: bool,
     is_cut_short: bool,
 }
@@ -85,6 +86,13 @@ enum Flight {
     Envelope,
     /// Everything: the body goes before the replies to MAIL and RCPT are in.
     Whole,
+}
+
+/// How many recipients must be accepted for the body to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quorum {
+    Any,
+    All,
 }
 
 /// What is to be written next.
@@ -185,9 +193,21 @@ impl<'e> Transaction<'e> {
                     Framing::Data
                 },
             },
+            quorum: Quorum::Any,
             is_dirty: false,
             is_cut_short: false,
         })
+    }
+
+    /// The same message for all of its recipients or for none: the body waits for the replies to
+    /// RCPT, and one refusal takes the transaction back. For a caller that can tell one outcome only.
+    #[must_use]
+    pub fn all_or_none(mut self) -> Self {
+        self.quorum = Quorum::All;
+        if self.flight == Flight::Whole {
+            self.flight = Flight::Envelope;
+        }
+        self
     }
 
     /// How the body travels.
@@ -347,7 +367,7 @@ impl<'e> Transaction<'e> {
     fn content(&mut self, out: &mut BytesMut) -> Option<Action> {
         let goes_on_trust = match self.flight {
             Flight::Command => false,
-            Flight::Envelope => self.framing() == Framing::Data,
+            Flight::Envelope => self.framing() == Framing::Data && self.quorum == Quorum::Any,
             Flight::Whole => true,
         };
         if !goes_on_trust {
@@ -403,13 +423,13 @@ impl<'e> Transaction<'e> {
             .is_some_and(|reply| !reply.is_positive())
     }
 
-    /// Whether any recipient has been accepted.
+    /// Whether enough recipients have been accepted for the body to go.
     fn is_wanted(&self) -> bool {
-        self.report
-            .recipients
-            .iter()
-            .flatten()
-            .any(Reply::is_positive)
+        let mut replies = self.report.recipients.iter().flatten();
+        match self.quorum {
+            Quorum::Any => replies.any(Reply::is_positive),
+            Quorum::All => replies.all(Reply::is_positive),
+        }
     }
 }
 
@@ -587,6 +607,34 @@ mod tests {
         transaction.reply(Reply::new(250, "mail"));
         transaction.reply(Reply::new(550, "rcpt"));
         assert!(!transaction.report.is_uncertain(), "nobody was accepted");
+    }
+
+    #[test]
+    fn all_or_none_takes_the_transaction_back() {
+        let envelope = envelope(&["d@e.f", "g@e.f"]);
+        for words in [ALL, "PIPELINING", ""] {
+            for second in [250, 550] {
+                let offered = offers(words);
+                let mut transaction = Transaction::new(&envelope, 6, &offered, true, Order::Clean)
+                    .unwrap()
+                    .all_or_none();
+                let mut out = BytesMut::new();
+                let mut codes = [250, 250, second].into_iter();
+                while codes.len() > 0 {
+                    assert_eq!(transaction.next(&mut out), Action::Receive, "{words}");
+                    transaction.reply(Reply::new(codes.next().unwrap(), "x"));
+                }
+                transaction.next(&mut out);
+                let said = String::from_utf8(out.to_vec()).unwrap();
+                let taken_back = said.ends_with("RSET\r\n");
+                let goes_on = said.ends_with("LAST\r\n") || said.ends_with("DATA\r\n");
+                assert_eq!(
+                    (taken_back, goes_on),
+                    (second == 550, second == 250),
+                    "{said}"
+                );
+            }
+        }
     }
 
     #[test]
