@@ -9,13 +9,20 @@ use serde::de::DeserializeOwned;
 
 use crate::limits::STATE_OCTETS_MAX;
 use crate::state::StateError;
-use crate::store::write_private;
+use crate::store::{make_folder, write_private};
 
 /// A file that one run holds.
 #[derive(Debug)]
 pub(crate) struct LockedFile {
     path: PathBuf,
-    _lock: File,
+    lock: Option<Lock>,
+}
+
+/// The file beside it that keeps others out.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    file: File,
 }
 
 impl LockedFile {
@@ -35,19 +42,32 @@ impl LockedFile {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
-            fs::create_dir_all(folder).map_err(not_written)?;
+            // Keys may lie beside the state: the folder is its owner's from the beginning.
+            make_folder(folder).map_err(not_written)?;
         }
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&beside)
-            .map_err(not_written)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(StateError::Busy { path }),
-            Err(fs::TryLockError::Error(source)) => Err(not_written(source)),
+        loop {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&beside)
+                .map_err(not_written)?;
+            match file.try_lock() {
+                // A run that ended in between took the file away: another one is needed.
+                Ok(()) if !is_at(&file, &beside) => {}
+                Ok(()) => {
+                    let lock = Some(Lock { path: beside, file });
+                    return Ok(Self { path, lock });
+                }
+                Err(fs::TryLockError::WouldBlock) => return Err(StateError::Busy { path }),
+                Err(fs::TryLockError::Error(source)) => return Err(not_written(source)),
+            }
         }
+    }
+
+    /// The file for reading only: it keeps nobody out, and leaves nothing behind.
+    pub(crate) fn reading(path: PathBuf) -> Self {
+        Self { path, lock: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -114,4 +134,33 @@ impl LockedFile {
             reason,
         }
     }
+}
+
+/// Takes the lock's file away when there is nothing that it would guard.
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock
+            && !self.path.exists()
+        {
+            // It is still held: whoever opened it meanwhile finds that it is gone.
+            drop(fs::remove_file(&lock.path));
+            drop(lock.file.unlock());
+        }
+    }
+}
+
+/// Whether an open file is still the one of this name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => open.ino() == named.ino() && open.dev() == named.dev(),
+        _ => false,
+    }
+}
+
+/// Whether an open file is still the one of this name: an open one cannot be replaced here.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }

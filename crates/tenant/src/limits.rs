@@ -29,6 +29,9 @@ pub const PROPAGATION_S_MAX: i64 = 2 * 3600;
 /// Seconds a new credential may be unknown to some of Entra's servers.
 pub const YOUNG_CREDENTIAL_S_MAX: u64 = 600;
 
+/// Seconds before its end from which a token is no longer used for the next login.
+pub const TOKEN_MARGIN_S: i64 = 300;
+
 /// Pages of one list that are read; a longer list is an error.
 pub const PAGES_MAX: u32 = 50;
 
@@ -78,6 +81,9 @@ pub const CALLBACK_STRANGERS_MAX: u32 = 50;
 
 /// Seconds a device code is polled at most, whatever its answer says.
 pub const DEVICE_CODE_S_MAX: u64 = 900;
+
+/// Characters of the service's own words in a line that tells why something is waited for.
+pub const WORDS_SHORT_MAX: usize = 80;
 
 /// Characters of the service's own words that are kept.
 pub const WORDS_MAX: usize = 600;

@@ -38,10 +38,23 @@ pub struct Observed {
     pub scope: Option<ScopeFound>,
     /// The roles for sending that our principal holds.
     pub roles: Vec<RoleFound>,
-    /// Whether a role assignment of our name exists, whoever holds it.
+    /// Whether a role assignment of our name exists that somebody else holds.
     pub assignment_name_taken: bool,
     /// What an earlier run made, as far as its state says.
     pub held: Held,
+    /// What an earlier run made for principals that are gone.
+    pub stale: Stale,
+}
+
+/// Things of our own that serve nobody any more, and stand in the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// Names of role assignments.
+    pub assignments: Vec<String>,
+    /// Names of management scopes that hold another group than ours.
+    pub scopes: Vec<String>,
+    /// Registrations in Exchange.
+    pub registrations: Vec<ExchangePrincipal>,
 }
 
 /// Whether there is an application.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::kept::LockedFile;
 use crate::store::Place;
-use crate::wish::Method;
+use crate::wish::{CredentialWish, Method};
 
 /// The version of the form below; another one is refused.
 const VERSION: u32 = 1;
@@ -38,6 +38,32 @@ pub struct State {
     pub changed: Option<Timestamp>,
     /// What was made, in order.
     pub records: Vec<Record>,
+    /// What proves the application, as the last run was asked; see [`State::credential`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<CredentialWish>,
+    /// The name that everything made begins with, as the last run was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The tenant's verified domains, lower case: other spellings of the tenant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
+    /// Where this machine finds the tokens of a foreign issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// The configuration files that name the principal because of this set-up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configured: Vec<Configured>,
+}
+
+/// A configuration file that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// The file.
+    pub path: PathBuf,
+    /// The name of the principal in it.
+    pub name: String,
+    /// Whether the principal was added; else it was there and was changed.
+    pub added: bool,
 }
 
 /// The ids of an application.
@@ -218,6 +244,67 @@ impl State {
             application: None,
             changed: None,
             records: Vec::new(),
+            asked: None,
+            name: None,
+            domains: Vec::new(),
+            token_file: None,
+            configured: Vec::new(),
+        }
+    }
+
+    /// What proves the application: as the last run was asked, else what the records show.
+    pub fn credential(&self) -> Option<CredentialWish> {
+        self.asked.clone().or_else(|| {
+            self.records
+                .iter()
+                .rev()
+                .find_map(|record| match &record.thing {
+                    Thing::Certificate { .. } => Some(CredentialWish::Certificate),
+                    Thing::Secret { .. } => Some(CredentialWish::Secret),
+                    _ => None,
+                })
+        })
+    }
+
+    /// When the making of the credential began, if it was made here.
+    pub fn credential_begun(&self) -> Option<Timestamp> {
+        let is = |thing: &Thing| match self.credential() {
+            Some(CredentialWish::Certificate) => matches!(thing, Thing::Certificate { .. }),
+            Some(CredentialWish::Secret) => matches!(thing, Thing::Secret { .. }),
+            Some(CredentialWish::Federated(_)) => matches!(thing, Thing::Federated { .. }),
+            Some(CredentialWish::Keep) | None => false,
+        };
+        let begun = self.records.iter().filter(|record| is(&record.thing));
+        begun.map(|record| record.begun).max()
+    }
+
+    /// Whether this is the state of a tenant that is spelt so: its id or one of its domains.
+    pub fn is_of(&self, tenant: &str) -> bool {
+        self.tenant_id.eq_ignore_ascii_case(tenant)
+            || self
+                .domains
+                .iter()
+                .any(|domain| domain.eq_ignore_ascii_case(tenant))
+    }
+
+    /// Notes what a run is asked for, so that later ones need not be told again.
+    pub(crate) fn remember(&mut self, wish: &crate::wish::Wish, domains: &[String]) {
+        self.method = wish.method;
+        self.mailboxes.clone_from(&wish.mailboxes);
+        self.asked = Some(wish.credential.clone());
+        self.name = Some(wish.names.application.clone());
+        self.domains = domains.to_vec();
+    }
+
+    /// Notes a configuration file; one that is noted already was added then or not.
+    pub fn note_configured(&mut self, written: Configured) {
+        match self
+            .configured
+            .iter_mut()
+            .find(|known| known.path == written.path)
+        {
+            Some(known) => known.name = written.name,
+            None => self.configured.push(written),
         }
     }
 
@@ -390,6 +477,11 @@ impl StateFile {
         LockedFile::open(path.into()).map(Self)
     }
 
+    /// The file for reading only: it keeps nobody out, and leaves nothing behind.
+    pub fn reading(path: impl Into<PathBuf>) -> Self {
+        Self(LockedFile::reading(path.into()))
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -432,6 +524,65 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_state_is_found_by_any_name_of_its_tenant_and_by_what_was_asked() {
+        let mut state = State::new("1111-Aa", Method::Rbac);
+        state.domains = vec!["contoso.onmicrosoft.com".into(), "contoso.com".into()];
+        for (tenant, expected) in [
+            ("1111-aA", true),
+            ("Contoso.com", true),
+            ("contoso.onmicrosoft.com", true),
+            ("fabrikam.com", false),
+        ] {
+            assert_eq!(state.is_of(tenant), expected, "{tenant}");
+        }
+        // A file of an earlier version says nothing of the credential but in its records.
+        assert_eq!(state.credential(), None);
+        state.begin(
+            Thing::Secret {
+                key_id: None,
+                place: Place::File("x".into()),
+            },
+            Timestamp::UNIX_EPOCH,
+        );
+        assert_eq!(state.credential(), Some(CredentialWish::Secret));
+        assert_eq!(state.credential_begun(), Some(Timestamp::UNIX_EPOCH));
+        let old = serde_json::json!({ "version": 1, "tenant_id": "t", "method": "rbac",
+            "mailboxes": [], "marker": "m", "application": null, "changed": null, "records": [] });
+        let old: State = serde_json::from_value(old).unwrap();
+        assert_eq!((old.name, old.domains.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_lock_without_a_state_goes_and_the_folder_is_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/state.json");
+        let locks = || fs::read_dir(path.parent().unwrap()).unwrap().count();
+        let file = StateFile::open(&path).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            for above in [path.parent().unwrap(), &folder.path().join("deep")] {
+                let mode = fs::metadata(above).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o700);
+            }
+        }
+        drop(file);
+        assert_eq!(locks(), 0);
+        let file = StateFile::open(&path).unwrap();
+        file.save(&State::new("t", Method::Rbac)).unwrap();
+        drop(file);
+        assert_eq!(locks(), 2);
+        // After the state went, its lock goes too.
+        let file = StateFile::open(&path).unwrap();
+        file.remove().unwrap();
+        drop(file);
+        assert_eq!(locks(), 0);
+        // Reading makes nothing.
+        assert_eq!(StateFile::reading(&path).load().unwrap(), None);
+        assert_eq!(locks(), 0);
+    }
 
     #[test]
     fn a_state_comes_back_as_it_was() {

@@ -48,6 +48,11 @@ impl Backoff {
         }
     }
 
+    /// What is left of the limit after the pauses so far.
+    pub(crate) fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.spent)
+    }
+
     /// The next pause; none when the limit is reached.
     pub(crate) fn pause(&mut self) -> Option<Duration> {
         let pause = self.next.min(self.limit.saturating_sub(self.spent));

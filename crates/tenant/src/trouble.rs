@@ -104,7 +104,9 @@ impl CallError {
     pub fn may_have_acted(&self) -> bool {
         match self {
             Self::Refused(refused) => refused.trouble == Trouble::Temporary,
-            Self::NoAnswer { source, .. } => source.is_temporary(),
+            Self::NoAnswer { source, .. } => {
+                source.is_temporary() && !crate::wire::is_unsent(source)
+            }
             Self::NotUnderstood { .. } => true,
         }
     }

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use sendas_entra::{Claims, Expectation, Finding, Severity};
 use serde_json::{Value, json};
 
-use crate::limits::{PROPAGATION_S_MAX, YOUNG_CREDENTIAL_S_MAX};
+use crate::apply::{Event, Progress};
+use crate::limits::{PROPAGATION_S_MAX, TOKEN_MARGIN_S, YOUNG_CREDENTIAL_S_MAX};
 use crate::timer::{Backoff, Timer};
 
 /// What can be tried with the credential; the program that sends supplies it.
@@ -68,6 +69,9 @@ pub struct Trial {
     pub recipient: Option<String>,
     /// The moment of the last change of rights, where known.
     pub changed: Option<Timestamp>,
+    /// When the credential was made, where that was done here: a new one may be unknown to some of
+    /// Entra's servers for a while.
+    pub made: Option<Timestamp>,
     /// How long to try again while changes may not act yet.
     pub patience: Duration,
 }
@@ -107,23 +111,50 @@ pub enum CheckResult {
 }
 
 impl Verification {
-    /// Tries everything, again and again within the patience while changes may not act yet.
-    pub async fn run(trial: &Trial, prover: &dyn Prover, timer: &dyn Timer) -> Self {
+    /// Tries everything, again and again within the patience while changes may not act yet. What
+    /// was proven once is not tried again, and the message is sent when every login is decided.
+    pub async fn run(
+        trial: &Trial,
+        prover: &dyn Prover,
+        timer: &dyn Timer,
+        progress: &dyn Progress,
+    ) -> Self {
         let mut backoff = Backoff::new(trial.patience);
+        let mut course = Course::default();
         loop {
-            let verification = Self::once(trial, prover, timer).await;
-            let early = verification
-                .checks
-                .iter()
-                .any(|check| matches!(check.result, CheckResult::NotYet { .. }));
+            let verification = course.round(trial, prover, timer, progress).await;
+            let waited_for = verification.waited_for();
             let Some(pause) = backoff
                 .pause()
-                .filter(|_| early && !verification.has_failed())
+                .filter(|_| waited_for.is_some() && !verification.has_failed())
             else {
                 return verification;
             };
+            progress.tell(&Event::Patience {
+                what: waited_for.unwrap_or_default(),
+                pause,
+                left: backoff.left() + pause,
+            });
             timer.wait(pause).await;
         }
+    }
+
+    /// What does not act yet, in words; none when there is nothing to wait for.
+    fn waited_for(&self) -> Option<String> {
+        let early: Vec<&Check> = self
+            .checks
+            .iter()
+            .filter(|check| matches!(check.result, CheckResult::NotYet { .. }))
+            .collect();
+        let first = early.first()?;
+        let subject = match &first.mailbox {
+            Some(mailbox) => format!("{} {mailbox}", first.id),
+            None => first.id.to_owned(),
+        };
+        Some(match early.len() {
+            1 => format!("{subject} does not work yet"),
+            more => format!("{subject} and {} more do not work yet", more - 1),
+        })
     }
 
     /// Whether everything works now.
@@ -159,44 +190,156 @@ impl Verification {
             .collect();
         json!({ "effective": self.is_effective(), "checks": checks })
     }
+}
 
-    async fn once(trial: &Trial, prover: &dyn Prover, timer: &dyn Timer) -> Self {
-        let mut checks = Vec::new();
-        let claims = match young_token(prover, timer).await {
+/// What was proven so far, over the rounds.
+#[derive(Default)]
+struct Course {
+    /// The checks of the token, and when it ends; none when another one must be asked for.
+    token: Option<(Vec<Check>, Option<Timestamp>)>,
+    /// The logins and the message that worked.
+    proven: Vec<Check>,
+}
+
+impl Course {
+    async fn round(
+        &mut self,
+        trial: &Trial,
+        prover: &dyn Prover,
+        timer: &dyn Timer,
+        progress: &dyn Progress,
+    ) -> Verification {
+        let mut checks = match self.kept_token(timer.now()) {
+            Some(checks) => checks,
+            None => match self.ask(trial, prover, timer, progress).await {
+                Ok(checks) => checks,
+                Err(refused) => {
+                    return Verification {
+                        checks: vec![refused],
+                    };
+                }
+            },
+        };
+        for mailbox in &trial.mailboxes {
+            let login = self.login(trial, prover, timer, mailbox).await;
+            checks.push(login);
+        }
+        let logins = || checks.iter().filter(|check| check.id == "login");
+        let is_decided = !logins().any(|login| matches!(login.result, CheckResult::NotYet { .. }));
+        let first = logins()
+            .find(|login| login.result == CheckResult::Effective)
+            .and_then(|login| login.mailbox.clone());
+        if let (Some(recipient), Some(mailbox), true) = (&trial.recipient, first, is_decided) {
+            let message = self
+                .message(trial, prover, timer, &mailbox, recipient)
+                .await;
+            checks.push(message);
+        }
+        Verification { checks }
+    }
+
+    async fn ask(
+        &mut self,
+        trial: &Trial,
+        prover: &dyn Prover,
+        timer: &dyn Timer,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Check>, Check> {
+        let claims = match young_token(trial, prover, timer, progress).await {
             Ok(claims) => claims,
             Err(refusal) => {
                 let result = trial.judge(&refusal, timer.now());
-                checks.push(check("token", None, result, refusal.words));
-                return Self { checks };
+                return Err(check("token", None, result, refusal.words));
             }
         };
-        checks.push(check(
+        let token = check(
             "token",
             None,
             CheckResult::Effective,
             "Entra issued a token".into(),
-        ));
-        checks.push(trial.claims(&claims, timer.now()));
-        for mailbox in &trial.mailboxes {
-            let (result, words) = trial.outcome(prover.login(mailbox).await, timer.now());
-            checks.push(check("login", Some(mailbox.as_str()), result, words));
-        }
-        let first = checks
+        );
+        let checks = vec![token, trial.claims(&claims, timer.now())];
+        self.token = Some((checks.clone(), claims.expires_at()));
+        Ok(checks)
+    }
+
+    /// The checks of the last token while it can be used and says what it should.
+    fn kept_token(&self, now: Timestamp) -> Option<Vec<Check>> {
+        let (checks, end) = self.token.as_ref()?;
+        let margin = SignedDuration::from_secs(TOKEN_MARGIN_S);
+        let lives = end.is_some_and(|end| end.duration_since(now) > margin);
+        let is_right = checks
             .iter()
-            .find(|check| check.id == "login" && check.result == CheckResult::Effective)
-            .and_then(|check| check.mailbox.clone());
-        if let (Some(recipient), Some(mailbox)) = (&trial.recipient, first) {
-            let (result, words) =
-                trial.outcome(prover.send(&mailbox, recipient).await, timer.now());
-            checks.push(check("message", Some(mailbox.as_str()), result, words));
+            .all(|check| check.result == CheckResult::Effective);
+        (lives && is_right).then(|| checks.clone())
+    }
+
+    async fn login(
+        &mut self,
+        trial: &Trial,
+        prover: &dyn Prover,
+        timer: &dyn Timer,
+        mailbox: &str,
+    ) -> Check {
+        if let Some(proven) = self.proven("login", mailbox) {
+            return proven;
         }
-        Self { checks }
+        let (result, words) = trial.outcome(prover.login(mailbox).await, timer.now());
+        self.note(check("login", Some(mailbox), result, words))
+    }
+
+    async fn message(
+        &mut self,
+        trial: &Trial,
+        prover: &dyn Prover,
+        timer: &dyn Timer,
+        mailbox: &str,
+        recipient: &str,
+    ) -> Check {
+        if let Some(proven) = self.proven("message", mailbox) {
+            return proven;
+        }
+        let sent = prover.send(mailbox, recipient).await;
+        let (result, words) = trial.outcome(sent, timer.now());
+        self.note(check("message", Some(mailbox), result, words))
+    }
+
+    fn proven(&self, id: &str, mailbox: &str) -> Option<Check> {
+        let mut proven = self.proven.iter();
+        proven
+            .find(|check| check.id == id && check.mailbox.as_deref() == Some(mailbox))
+            .cloned()
+    }
+
+    fn note(&mut self, check: Check) -> Check {
+        if check.result == CheckResult::Effective {
+            self.proven.push(check.clone());
+        }
+        check
     }
 }
 
-/// A token; a new credential is given its time.
-async fn young_token(prover: &dyn Prover, timer: &dyn Timer) -> Result<Claims, Refusal> {
-    let mut backoff = Backoff::new(Duration::from_secs(YOUNG_CREDENTIAL_S_MAX));
+/// A token; a credential that was made here a short while ago is given its time.
+async fn young_token(
+    trial: &Trial,
+    prover: &dyn Prover,
+    timer: &dyn Timer,
+    progress: &dyn Progress,
+) -> Result<Claims, Refusal> {
+    let age = trial
+        .made
+        .map(|made| timer.now().duration_since(made))
+        .and_then(|age| Duration::try_from(age).ok());
+    let window = Duration::from_secs(YOUNG_CREDENTIAL_S_MAX);
+    // Of a credential that was not made here nobody knows the age: it gets the patience alone.
+    let window = age.map_or(Duration::ZERO, |age| window.saturating_sub(age));
+    let mut backoff = Backoff::new(
+        window.max(
+            trial
+                .patience
+                .min(Duration::from_secs(YOUNG_CREDENTIAL_S_MAX)),
+        ),
+    );
     loop {
         let refusal = match prover.token().await {
             Ok(claims) => return Ok(claims),
@@ -209,6 +352,14 @@ async fn young_token(prover: &dyn Prover, timer: &dyn Timer) -> Result<Claims, R
         let Some(pause) = backoff.pause().filter(|_| young) else {
             return Err(refusal);
         };
+        progress.tell(&Event::Patience {
+            what: format!(
+                "Entra does not know the new credential yet ({})",
+                crate::wire::cut(&refusal.words)
+            ),
+            pause,
+            left: backoff.left() + pause,
+        });
         timer.wait(pause).await;
     }
 }

@@ -12,6 +12,7 @@ use sendas_entra::{HttpClient, HttpError, Request, Response};
 use serde_json::Value;
 
 use crate::admin::AdminToken;
+use crate::apply::{Event, Progress};
 use crate::limits::{REPEATS_MAX, RETRY_AFTER_S_DEFAULT, RETRY_AFTER_S_MAX};
 use crate::timer::Timer;
 
@@ -39,6 +40,8 @@ pub(crate) struct Wire {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) timer: Arc<dyn Timer>,
     pub(crate) token: AdminToken,
+    /// Who hears of the pauses.
+    pub(crate) progress: Arc<dyn Progress>,
 }
 
 /// Whether the same request may act twice.
@@ -90,6 +93,10 @@ impl Wire {
                 return answer;
             };
             repeats += 1;
+            self.progress.tell(&Event::Waiting {
+                what: reason(&answer, url),
+                pause,
+            });
             self.timer.wait(pause).await;
         }
     }
@@ -102,7 +109,15 @@ fn pause(answer: &Result<Response, HttpError>, effect: Effect, repeats: u32) -> 
     }
     let growing = Duration::from_secs(1 << repeats.min(4));
     match answer {
-        Err(error) => (effect == Effect::Repeatable && error.is_temporary()).then_some(growing),
+        // Where nobody listens, nobody begins to within seconds.
+        Err(error) if error.nobody_listens() => None,
+        Err(error) => {
+            let again = match effect {
+                Effect::Repeatable => error.is_temporary(),
+                Effect::Once => is_unsent(error),
+            };
+            again.then_some(growing)
+        }
         Ok(answer) => {
             let status = answer.status.as_u16();
             let again = status == 429
@@ -119,6 +134,23 @@ fn pause(answer: &Result<Response, HttpError>, effect: Effect, repeats: u32) -> 
             }
         }
     }
+}
+
+/// Why the same request is sent again, for a person.
+fn reason(answer: &Result<Response, HttpError>, url: &str) -> String {
+    let host = url.split('/').nth(2).unwrap_or(url);
+    match answer {
+        Ok(answer) if answer.status == 429 => {
+            format!("{host} asks to be left alone (HTTP 429)")
+        }
+        Ok(answer) => format!("{host} is in trouble (HTTP {})", answer.status.as_u16()),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Whether nothing of the request was sent.
+pub(crate) fn is_unsent(error: &HttpError) -> bool {
+    matches!(error, HttpError::Connect { .. } | HttpError::Proxy { .. })
 }
 
 /// The seconds of a `Retry-After`.
@@ -152,6 +184,16 @@ pub(crate) fn words(text: &str) -> String {
         .collect::<String>()
         .trim()
         .to_owned()
+}
+
+/// The beginning of the service's own words, for a line of progress.
+pub(crate) fn cut(text: &str) -> String {
+    let max = crate::limits::WORDS_SHORT_MAX;
+    let mut short: String = words(text).chars().take(max).collect();
+    if text.chars().count() > max {
+        short.push('…');
+    }
+    short
 }
 
 #[cfg(test)]
@@ -200,6 +242,71 @@ mod tests {
         let broken = || Err(HttpError::Interrupted);
         assert_eq!(seconds(broken(), again, 1), Some(2));
         assert_eq!(seconds(broken(), once, 0), None);
+    }
+
+    #[tokio::test]
+    async fn a_port_nobody_listens_on_is_told_at_once_and_other_trouble_is_told_while_it_waits() {
+        use std::sync::Mutex;
+
+        use sendas_entra::{Cloud, Proxy};
+
+        #[derive(Default)]
+        struct Ear(Mutex<Vec<String>>);
+        impl Progress for Ear {
+            fn tell(&self, event: &Event) {
+                if let Event::Waiting { what, .. } = event {
+                    self.0.lock().unwrap().push(what.clone());
+                }
+            }
+        }
+        struct Hurry;
+        impl Timer for Hurry {
+            fn now(&self) -> jiff::Timestamp {
+                jiff::Timestamp::UNIX_EPOCH
+            }
+            fn wait(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+                Box::pin(std::future::ready(()))
+            }
+        }
+        struct Throttling;
+        impl Transport for Throttling {
+            fn call(
+                &self,
+                _: Request,
+            ) -> Pin<Box<dyn Future<Output = Result<Response, HttpError>> + Send + '_>>
+            {
+                Box::pin(std::future::ready(Ok(answer(429, Some("7")))))
+            }
+        }
+
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/v1.0/organization", free.local_addr().unwrap());
+        drop(free);
+        let tls = Cloud::global().tls_policy().unwrap();
+        let ear = Arc::new(Ear::default());
+        let mut wire = Wire {
+            transport: Arc::new(HttpClient::new(tls, Proxy::none())),
+            timer: Arc::new(Hurry),
+            token: AdminToken::new("t".to_owned().into(), "Graph").unwrap(),
+            progress: Arc::<Ear>::clone(&ear),
+        };
+        let send = async |wire: &Wire| {
+            let none = HeaderMap::new();
+            wire.send(Method::GET, &url, &none, None, Effect::Repeatable)
+                .await
+        };
+        let error = send(&wire).await.unwrap_err();
+        assert!(matches!(error, HttpError::Connect { .. }), "{error}");
+        let told = std::mem::take(&mut *ear.0.lock().unwrap());
+        assert!(told.is_empty(), "{told:?}");
+        wire.transport = Arc::new(Throttling);
+        assert_eq!(send(&wire).await.unwrap().status, 429);
+        let told = ear.0.lock().unwrap();
+        assert_eq!(told.len(), usize::try_from(REPEATS_MAX).unwrap());
+        assert!(
+            told[0].contains("127.0.0.1") && told[0].contains("429"),
+            "{told:?}"
+        );
     }
 
     #[test]

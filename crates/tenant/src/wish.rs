@@ -32,7 +32,8 @@ pub enum Method {
 }
 
 /// What should prove the application.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum CredentialWish {
     /// A certificate made on this machine, whose key never leaves it.
     Certificate,
@@ -200,6 +201,18 @@ impl Federation {
             }
         }
         Ok(())
+    }
+}
+
+impl CredentialWish {
+    /// `certificate`, `secret`, `federated` or `keep`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Secret => "secret",
+            Self::Federated(_) => "federated",
+            Self::Keep => "keep",
+        }
     }
 }
 

@@ -116,6 +116,17 @@ impl HttpError {
         }
     }
 
+    /// Whether the connection was refused: the host is there, and nobody listens on the port.
+    /// Nobody begins to within seconds.
+    pub fn nobody_listens(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => source
+                .downcast_ref::<Flat>()
+                .is_some_and(|flat| flat.kind == Some(io::ErrorKind::ConnectionRefused)),
+            _ => false,
+        }
+    }
+
     /// Sorts an error of the client by what a person must look at.
     pub(super) fn from_client(host: &str, error: hyper_util::client::legacy::Error) -> Self {
         let host = host.to_owned();
@@ -146,8 +157,12 @@ impl HttpError {
 
 /// The useful part of a client's error chain, as one line.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Flat(String);
+#[error("{text}")]
+struct Flat {
+    text: String,
+    /// What the system called it.
+    kind: Option<io::ErrorKind>,
+}
 
 impl Flat {
     /// Joins the causes below the client's own "client error".
@@ -163,7 +178,10 @@ impl Flat {
             }
             next = cause.source();
         }
-        Self(lines.join(": "))
+        Self {
+            text: lines.join(": "),
+            kind: find::<io::Error>(error).map(io::Error::kind),
+        }
     }
 }
 

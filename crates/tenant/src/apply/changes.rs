@@ -120,6 +120,15 @@ impl<'a> Run<'a> {
             Action::CreateScope { name, group } => self.create_scope(name, group).await,
             Action::AssignRole { name, .. } => self.assign_role(name, action).await,
             Action::Register { .. } => self.register(action).await,
+            Action::RemoveAssignment { .. } | Action::RemoveScope { .. } => {
+                self.remove(action).await
+            }
+            Action::RemoveRegistration { object_id, .. } if self.registered_here(object_id) => {
+                self.remove(action).await?;
+                let object_id = object_id.clone();
+                self.state.forget(&Thing::Registration { object_id });
+                Ok(self.file.save(self.state)?)
+            }
             Action::RemoveRegistration {
                 app_id,
                 object_id,
@@ -430,6 +439,18 @@ impl<'a> Run<'a> {
         thing: Thing,
     ) -> Result<(), SetupError> {
         self.begin(&thing)?;
+        self.remove(action).await?;
+        self.complete(&thing, thing.clone())
+    }
+
+    fn registered_here(&self, wanted: &str) -> bool {
+        let is = |thing: &Thing| matches!(thing, Thing::Registration { object_id } if object_id == wanted);
+        self.state.find(is).is_some()
+    }
+
+    /// Removes something in Exchange. What was made here keeps its record: undoing what is gone
+    /// already does nothing.
+    async fn remove(&mut self, action: &Action) -> Result<(), SetupError> {
         let (setup, exchange) = (self.setup, self.exchange.clone());
         let cmdlet = self.cmdlet(action);
         setup
@@ -439,7 +460,7 @@ impl<'a> Run<'a> {
             })
             .await?;
         self.touch();
-        self.complete(&thing, thing.clone())
+        Ok(())
     }
 
     /// Leaves no record: it cannot be undone.

@@ -8,7 +8,7 @@ use crate::exchange_admin::{ExchangeAdmin, ExchangePrincipal, RoleAssignment};
 use crate::graph::{Application, EXCHANGE_APP_ID, ServicePrincipal};
 use crate::observed::{
     ApplicationFound, Granted, GroupFound, Held, MailboxFound, Observed, PrincipalFound, Reach,
-    ResourceFound, RoleFound, ScopeFound, group_of,
+    ResourceFound, RoleFound, ScopeFound, filter_of, group_of,
 };
 use crate::plan::{SEND_AS_APP, SEND_ROLE};
 use crate::state::{State, Thing};
@@ -92,11 +92,13 @@ impl Setup {
         Ok(frame)
     }
 
-    /// Reads everything the wish is about.
+    /// Reads everything the wish is about. What this run does not change is taken from what it saw
+    /// `before`.
     pub(super) async fn observe(
         &self,
         wish: &Wish,
         state: Option<&State>,
+        before: Option<&Observed>,
     ) -> Result<Observed, SetupError> {
         let frame = self.frame().await?;
         if let Some(state) = state {
@@ -125,10 +127,11 @@ impl Setup {
                 .collect();
             observed.registered = exchange.principals(&application.app_id, &ids).await?;
         }
+        look_for_stale(&exchange, state, &mut observed).await?;
         let ours = Ours::of(&observed);
-        observed.mailboxes = look_at_mailboxes(&exchange, wish, &ours).await?;
+        observed.mailboxes = look_at_mailboxes(&exchange, wish, &ours, before).await?;
         if wish.method == Method::Rbac || ours.is_known() {
-            look_at_roles(&exchange, wish, &ours, &mut observed).await?;
+            look_at_roles(&exchange, wish, &ours, state, &mut observed).await?;
         }
         Ok(observed)
     }
@@ -370,6 +373,43 @@ fn role_id(resource: &ServicePrincipal, value: &str) -> Option<String> {
         .map(|role| role.id.clone())
 }
 
+/// Whether an earlier run made this, as its state says.
+fn is_recorded(state: Option<&State>, is: impl Fn(&Thing) -> bool) -> bool {
+    state.is_some_and(|state| state.find(is).is_some())
+}
+
+/// Registrations that an earlier run made for an enterprise application that is gone.
+async fn look_for_stale(
+    exchange: &ExchangeAdmin,
+    state: Option<&State>,
+    observed: &mut Observed,
+) -> Result<(), CallError> {
+    let present = observed.principal.as_ref().map(|found| found.id.clone());
+    let mut old: Vec<String> = state
+        .iter()
+        .flat_map(|state| &state.records)
+        .filter_map(|record| match &record.thing {
+            Thing::Registration { object_id } => Some(object_id.to_ascii_lowercase()),
+            _ => None,
+        })
+        .filter(|id| present.as_ref() != Some(id))
+        .collect();
+    let (ours, rest) = std::mem::take(&mut observed.registered)
+        .into_iter()
+        .partition(|found| old.contains(&found.object_id));
+    observed.stale.registrations = ours;
+    observed.registered = rest;
+    old.retain(|id| {
+        let known = observed.stale.registrations.iter();
+        !known.clone().any(|found| found.object_id == *id)
+    });
+    for id in old {
+        let found = exchange.principals(&id, &[&id]).await?;
+        observed.stale.registrations.extend(found);
+    }
+    Ok(())
+}
+
 /// Every name by which Exchange may show our principal.
 struct Ours {
     registered: Vec<ExchangePrincipal>,
@@ -384,8 +424,14 @@ impl Ours {
             .into_iter()
             .chain(observed.principal.as_ref().map(|found| found.id.clone()))
             .collect();
+        let present = observed.principal.as_ref().map(|found| &found.id);
+        let registered = observed.registered.iter();
         Self {
-            registered: observed.registered.clone(),
+            // What a wrong registration holds is lost with it.
+            registered: registered
+                .filter(|found| Some(&found.object_id) == present)
+                .cloned()
+                .collect(),
             ids,
         }
     }
@@ -404,14 +450,20 @@ async fn look_at_mailboxes(
     exchange: &ExchangeAdmin,
     wish: &Wish,
     ours: &Ours,
+    before: Option<&Observed>,
 ) -> Result<BTreeMap<String, MailboxFound>, CallError> {
     let mut found = BTreeMap::new();
     for asked in &wish.mailboxes {
         let mut mailbox = MailboxFound::default();
         if let Some(settings) = exchange.mailbox(asked).await? {
             mailbox.submission_off = settings.submission_off;
-            // Rights can only be held by a principal that Exchange knows.
-            if wish.method == Method::Classic && ours.is_known() {
+            let before = before.and_then(|before| before.mailboxes.get(asked));
+            if let (Method::Rbac, Some(before)) = (wish.method, before) {
+                mailbox.full_access = before.full_access;
+                mailbox.send_as = before.send_as;
+            } else if ours.is_known() {
+                // Rights can only be held by a principal that Exchange knows. Where a role grants
+                // what is wished, they are more than it takes.
                 mailbox.full_access = exchange
                     .mailbox_permissions(&settings.address)
                     .await?
@@ -442,15 +494,21 @@ async fn look_at_roles(
     exchange: &ExchangeAdmin,
     wish: &Wish,
     ours: &Ours,
+    state: Option<&State>,
     observed: &mut Observed,
 ) -> Result<(), CallError> {
     let assignments = exchange.role_assignments(SEND_ROLE).await?;
     let (held, others): (Vec<RoleAssignment>, Vec<RoleAssignment>) = assignments
         .into_iter()
         .partition(|assignment| assignment.holders.iter().any(|holder| ours.is(holder)));
-    observed.assignment_name_taken = others
-        .iter()
-        .any(|other| other.name.eq_ignore_ascii_case(&wish.names.assignment));
+    for other in others {
+        let named = |thing: &Thing| matches!(thing, Thing::Assignment { name } if name.eq_ignore_ascii_case(&other.name));
+        if is_recorded(state, named) {
+            observed.stale.assignments.push(other.name);
+        } else if other.name.eq_ignore_ascii_case(&wish.names.assignment) {
+            observed.assignment_name_taken = true;
+        }
+    }
     for assignment in held {
         let reach = reach(exchange, &assignment, ours, observed).await?;
         observed.roles.push(RoleFound { assignment, reach });
@@ -470,6 +528,17 @@ async fn look_at_roles(
                 distinguished_name: group.distinguished_name,
             });
         }
+        let group = observed.group.as_ref();
+        let stale = observed.scope.take_if(|scope| {
+            let fits = group.is_some_and(|group| {
+                scope
+                    .filter
+                    .eq_ignore_ascii_case(&filter_of(&group.distinguished_name))
+            });
+            let named = |thing: &Thing| matches!(thing, Thing::Scope { name } if name.eq_ignore_ascii_case(&scope.name));
+            !fits && is_recorded(state, named)
+        });
+        observed.stale.scopes.extend(stale.map(|scope| scope.name));
     }
     Ok(())
 }

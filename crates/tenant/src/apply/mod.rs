@@ -55,6 +55,15 @@ pub enum Event {
         /// How long until the next look.
         pause: Duration,
     },
+    /// Something may begin to act later, and is tried again until then.
+    Patience {
+        /// What does not act yet.
+        what: String,
+        /// How long until the next trial.
+        pause: Duration,
+        /// How long it will be tried at most.
+        left: Duration,
+    },
 }
 
 /// Who hears of a run.
@@ -120,6 +129,7 @@ impl Setup {
             transport: Arc::clone(transport),
             timer: Arc::clone(&timer),
             token: token.clone(),
+            progress: Arc::new(Silent),
         };
         Self {
             cloud: cloud.clone(),
@@ -136,6 +146,8 @@ impl Setup {
     /// Tells this one how a run goes.
     #[must_use]
     pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.graph = self.graph.with_progress(Arc::clone(&progress));
+        self.exchange.progress = Arc::clone(&progress);
         self.progress = progress;
         self
     }
@@ -161,7 +173,7 @@ impl Setup {
     ) -> Result<(Plan, Observed), SetupError> {
         let state = file.load()?;
         self.forget_frame();
-        let observed = Box::pin(self.observe(wish, state.as_ref())).await?;
+        let observed = Box::pin(self.observe(wish, state.as_ref(), None)).await?;
         Ok((Plan::new(wish, &observed), observed))
     }
 
@@ -183,7 +195,7 @@ impl Setup {
         self.forget_frame();
         let mut state = self.open_state(wish, file).await?;
         Box::pin(self.recover(&mut state, file)).await?;
-        let observed = Box::pin(self.observe(wish, Some(&state))).await?;
+        let observed = Box::pin(self.observe(wish, Some(&state), None)).await?;
         Ok(Prepared {
             plan: Plan::new(wish, &observed),
             observed,
@@ -211,8 +223,7 @@ impl Setup {
                 blocks: plan.blocks,
             });
         }
-        state.method = wish.method;
-        state.mailboxes.clone_from(&wish.mailboxes);
+        state.remember(wish, &observed.domains);
         file.save(&state)?;
         let total = plan.steps.len();
         let mut run = changes::Run::new(self, &observed, &mut state, file, wish);
@@ -247,7 +258,7 @@ impl Setup {
         if done.any(|action| *action == Action::EnableCustomization) {
             self.forget_frame();
         }
-        let (observed, after) = Box::pin(self.confirm(wish, &state)).await?;
+        let (observed, after) = Box::pin(self.confirm(wish, &state, &observed)).await?;
         let certificates = observed
             .application()
             .map_or_else(Vec::new, crate::graph::Application::certificates);
@@ -284,7 +295,12 @@ impl Setup {
     }
 
     /// Reads back, with growing pauses, until nothing is left to do. Changes nothing.
-    async fn confirm(&self, wish: &Wish, state: &State) -> Result<(Observed, Plan), SetupError> {
+    async fn confirm(
+        &self,
+        wish: &Wish,
+        state: &State,
+        before: &Observed,
+    ) -> Result<(Observed, Plan), SetupError> {
         // The slowest to show is asked for alone, before everything is read once more.
         if let Some(known) = &state.application {
             self.await_principal(&known.client_id, self.window())
@@ -292,7 +308,7 @@ impl Setup {
         }
         let mut backoff = Backoff::new(Duration::from_secs(REPLICATION_S_MAX));
         loop {
-            let observed = Box::pin(self.observe(wish, Some(state))).await?;
+            let observed = Box::pin(self.observe(wish, Some(state), Some(before))).await?;
             let plan = Plan::new(wish, &observed);
             if plan.is_done() {
                 return Ok((observed, plan));

@@ -469,6 +469,7 @@ impl<'a> Run<'a> {
             transport: Arc::new(http.clone()),
             timer: Arc::new(SystemTimer),
             token: tokens.graph.clone(),
+            progress: Arc::new(crate::apply::Silent),
         };
         within(
             limits::ADMIN,
@@ -490,6 +491,7 @@ impl<'a> Run<'a> {
             transport: Arc::new(http.clone()),
             timer: Arc::new(SystemTimer),
             token: tokens.exchange.clone(),
+            progress: Arc::new(crate::apply::Silent),
         };
         let admin = ExchangeAdmin::new(wire, &subject.cloud, tenant);
         let client_id = subject

@@ -59,6 +59,7 @@ impl Graph {
             transport: Arc::clone(transport),
             timer: Arc::clone(timer),
             token: token.clone(),
+            progress: Arc::new(crate::apply::Silent),
         };
         Self::new(wire, cloud)
     }
@@ -68,6 +69,13 @@ impl Graph {
             wire,
             base: format!("{}/v1.0", cloud.graph()),
         }
+    }
+
+    /// Tells this one when the service makes it wait.
+    pub(crate) fn with_progress(&self, progress: Arc<dyn crate::apply::Progress>) -> Self {
+        let mut told = self.clone();
+        told.wire.progress = progress;
+        told
     }
 
     /// The organisation the token belongs to.

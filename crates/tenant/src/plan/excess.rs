@@ -181,24 +181,42 @@ fn rights(wish: &Wish, observed: &Observed, notices: &mut Vec<Notice>) {
         return;
     };
     for mailbox in observed.mailboxes.values() {
-        let (Some(address), true) = (&mailbox.address, mailbox.full_access) else {
+        let Some(address) = &mailbox.address else {
             continue;
         };
-        notices.push(Notice {
-            id: "mailbox-right-not-needed",
-            is_excess: true,
-            text: format!(
-                "the application has FullAccess on {address}, which the role in Exchange does not need: it may read the mailbox where it has a permission for that"
+        let full_access = Cmdlet::new("Remove-MailboxPermission")
+            .with("Identity", address)
+            .with("User", &principal.id)
+            .with("AccessRights", "FullAccess");
+        let send_as = Cmdlet::new("Remove-RecipientPermission")
+            .with("Identity", address)
+            .with("Trustee", &principal.id)
+            .with("AccessRights", "SendAs");
+        for (held, right, removal, effect) in [
+            (
+                mailbox.full_access,
+                "FullAccess",
+                full_access,
+                "it may read the mailbox where it has a permission for that",
             ),
-            removal: vec![
-                Cmdlet::new("Remove-MailboxPermission")
-                    .with("Identity", address)
-                    .with("User", &principal.id)
-                    .with("AccessRights", "FullAccess")
-                    .with("Confirm", false)
-                    .to_string(),
-            ],
-        });
+            (
+                mailbox.send_as,
+                "SendAs",
+                send_as,
+                "it stays when the role is taken away",
+            ),
+        ] {
+            if held {
+                notices.push(Notice {
+                    id: "mailbox-right-not-needed",
+                    is_excess: true,
+                    text: format!(
+                        "the application has {right} on {address}, which the role in Exchange does not need: {effect}"
+                    ),
+                    removal: vec![removal.with("Confirm", false).to_string()],
+                });
+            }
+        }
     }
 }
 

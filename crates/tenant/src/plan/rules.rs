@@ -13,6 +13,12 @@ pub(super) fn compare(wish: &Wish, observed: &Observed) -> (Vec<Step>, Vec<Strin
         blocks: Vec::new(),
     };
     rules.application();
+    if rules.lacks_application() {
+        // Everything else would be done to an application that cannot be.
+        rules.absent_mailboxes();
+        return (Vec::new(), rules.blocks);
+    }
+    rules.stale();
     rules.credential();
     if wish.method == Method::Classic {
         rules.permission();
@@ -60,6 +66,7 @@ impl Rules<'_> {
             )),
         }
         match &self.observed.principal {
+            None if self.lacks_application() => {}
             None => self.step(
                 Action::CreatePrincipal,
                 "tokens are issued to the enterprise application, and its object id is the one Exchange wants",
@@ -69,6 +76,40 @@ impl Rules<'_> {
                     .into(),
             ),
             Some(_) => {}
+        }
+    }
+
+    /// Whether no application can be used or made as the tenant stands.
+    fn lacks_application(&self) -> bool {
+        matches!(
+            self.observed.application,
+            ApplicationFound::UnknownClientId(_) | ApplicationFound::NameTaken(_)
+        )
+    }
+
+    /// What was made here for an application that is gone, in the order that Exchange takes.
+    fn stale(&mut self) {
+        const REASON: &str =
+            "it was made here for an application that was deleted, and its name is needed again";
+
+        for name in self.observed.stale.assignments.clone() {
+            self.step(Action::RemoveAssignment { name }, REASON);
+        }
+        for name in self.observed.stale.scopes.clone() {
+            self.step(
+                Action::RemoveScope { name },
+                "it was made here for a group that was deleted, and its name is needed again",
+            );
+        }
+        for found in self.observed.stale.registrations.clone() {
+            self.step(
+                Action::RemoveRegistration {
+                    app_id: found.app_id,
+                    object_id: found.object_id,
+                    display_name: found.display_name,
+                },
+                "it was made here for an enterprise application that was deleted",
+            );
         }
     }
 
@@ -215,17 +256,26 @@ impl Rules<'_> {
         }
     }
 
-    fn mailboxes(&mut self) {
+    fn absent_mailboxes(&mut self) {
         for (asked, found) in &self.observed.mailboxes {
+            if found.address.is_some() {
+                continue;
+            }
+            let domain = asked.rsplit('@').next().unwrap_or_default();
+            let hint = if self.observed.domains.iter().any(|known| known == domain) {
+                "check the address, or make the mailbox first (a shared mailbox needs no licence)"
+            } else {
+                "its domain is not one of this tenant's verified domains: check the address, and that you signed in to the right tenant"
+            };
+            self.blocks
+                .push(format!("there is no mailbox {asked}: {hint}"));
+        }
+    }
+
+    fn mailboxes(&mut self) {
+        self.absent_mailboxes();
+        for found in self.observed.mailboxes.values() {
             let Some(address) = &found.address else {
-                let domain = asked.rsplit('@').next().unwrap_or_default();
-                let hint = if self.observed.domains.iter().any(|known| known == domain) {
-                    "check the address, or make the mailbox first (a shared mailbox needs no licence)"
-                } else {
-                    "its domain is not one of this tenant's verified domains: check the address, and that you signed in to the right tenant"
-                };
-                self.blocks
-                    .push(format!("there is no mailbox {asked}: {hint}"));
                 continue;
             };
             let off = found.submission_off.unwrap_or(self.observed.submission_off);

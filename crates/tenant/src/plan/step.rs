@@ -50,6 +50,16 @@ pub enum Action {
         /// The permission's id in it.
         role: String,
     },
+    /// Remove a role assignment of ours whose holder is gone.
+    RemoveAssignment {
+        /// Its name.
+        name: String,
+    },
+    /// Remove a management scope of ours that holds another group.
+    RemoveScope {
+        /// Its name.
+        name: String,
+    },
     /// Remove a wrong registration in Exchange.
     RemoveRegistration {
         /// The client id it carries.
@@ -144,6 +154,8 @@ impl Action {
             Self::AddSecret => "add-secret",
             Self::AddFederated(_) => "add-federated",
             Self::GrantPermission { .. } => "grant-permission",
+            Self::RemoveAssignment { .. } => "remove-assignment",
+            Self::RemoveScope { .. } => "remove-scope",
             Self::RemoveRegistration { .. } => "remove-registration",
             Self::Register { .. } => "register",
             Self::EnableSubmission { .. } => "enable-submission",
@@ -169,6 +181,8 @@ impl Action {
                 format!("trust {} of {}", federation.subject, federation.issuer)
             }
             Self::GrantPermission { .. } => "grant SMTP.SendAsApp (admin consent)".into(),
+            Self::RemoveAssignment { name } => format!("remove the role assignment {name:?}"),
+            Self::RemoveScope { name } => format!("remove the scope {name:?}"),
             Self::RemoveRegistration { object_id, .. } => {
                 format!("remove the service principal with the wrong object id {object_id}")
             }
@@ -192,6 +206,12 @@ impl Action {
     pub(crate) fn cmdlet(&self, subjects: &Subjects) -> Option<Cmdlet> {
         let principal = &subjects.principal_id;
         Some(match self {
+            Self::RemoveAssignment { name } => Cmdlet::new("Remove-ManagementRoleAssignment")
+                .with("Identity", name)
+                .with("Confirm", false),
+            Self::RemoveScope { name } => Cmdlet::new("Remove-ManagementScope")
+                .with("Identity", name)
+                .with("Confirm", false),
             Self::RemoveRegistration { object_id, .. } => Cmdlet::new("Remove-ServicePrincipal")
                 .with("Identity", object_id)
                 .with("Confirm", false),

@@ -1,10 +1,26 @@
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sendas_entra::Method;
 
 use super::*;
+use crate::apply::Silent;
+
+/// Remembers what is told.
+#[derive(Default)]
+struct Ear(Mutex<Vec<(String, u64)>>);
+
+impl Progress for Ear {
+    fn tell(&self, event: &Event) {
+        if let Event::Patience { what, left, .. } = event {
+            let told = (what.clone(), left.as_secs());
+            self.0.lock().unwrap().push(told);
+        }
+    }
+}
 
 /// A clock that waiting moves.
 struct Hand(Mutex<Timestamp>);
@@ -26,11 +42,33 @@ struct Service<'a> {
     credential_from: Timestamp,
     rights_from: Timestamp,
     role: bool,
+    /// A mailbox whose rights act later than those of the others.
+    late: Option<(&'a str, Timestamp)>,
+    tokens: AtomicUsize,
+    logins: AtomicUsize,
+    messages: AtomicUsize,
 }
 
-impl Service<'_> {
-    fn rights(&self, words: &str) -> Result<String, Refusal> {
-        if self.clock.now() >= self.rights_from {
+impl<'a> Service<'a> {
+    fn new(clock: &'a Hand) -> Self {
+        Self {
+            clock,
+            credential_from: at(0),
+            rights_from: at(0),
+            role: false,
+            late: None,
+            tokens: AtomicUsize::new(0),
+            logins: AtomicUsize::new(0),
+            messages: AtomicUsize::new(0),
+        }
+    }
+
+    fn rights(&self, mailbox: &str, words: &str) -> Result<String, Refusal> {
+        let from = match self.late {
+            Some((late, from)) if late == mailbox => from,
+            _ => self.rights_from,
+        };
+        if self.clock.now() >= from {
             Ok(words.to_owned())
         } else {
             Err(Refusal {
@@ -43,6 +81,7 @@ impl Service<'_> {
 
 impl Prover for Service<'_> {
     fn token(&self) -> Pin<Box<dyn Future<Output = Result<Claims, Refusal>> + Send + '_>> {
+        self.tokens.fetch_add(1, SeqCst);
         let young = self.clock.now() < self.credential_from;
         let exp = self.clock.now().as_second() + 3600;
         let roles = if self.role {
@@ -68,19 +107,21 @@ impl Prover for Service<'_> {
 
     fn login<'a>(
         &'a self,
-        _: &'a str,
+        mailbox: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<String, Refusal>> + Send + 'a>> {
+        self.logins.fetch_add(1, SeqCst);
         Box::pin(std::future::ready(
-            self.rights("235 2.7.0 Authentication successful"),
+            self.rights(mailbox, "235 2.7.0 Authentication successful"),
         ))
     }
 
     fn send<'a>(
         &'a self,
-        _: &'a str,
+        mailbox: &'a str,
         _: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<String, Refusal>> + Send + 'a>> {
-        Box::pin(std::future::ready(self.rights("250 2.0.0 OK")))
+        self.messages.fetch_add(1, SeqCst);
+        Box::pin(std::future::ready(self.rights(mailbox, "250 2.0.0 OK")))
     }
 }
 
@@ -99,6 +140,7 @@ fn trial(method: Method, patience_min: u64) -> Trial {
         mailboxes: vec!["a@contoso.com".into()],
         recipient: Some("a@contoso.com".into()),
         changed: Some(at(0)),
+        made: Some(at(0)),
         patience: Duration::from_secs(patience_min * 60),
     }
 }
@@ -116,8 +158,9 @@ async fn results(
         credential_from: at(credential_from),
         rights_from: at(rights_from),
         role,
+        ..Service::new(&clock)
     };
-    let verification = Verification::run(trial, &service, &clock).await;
+    let verification = Verification::run(trial, &service, &clock, &Silent).await;
     let json = verification.json();
     let list = json["checks"].as_array().unwrap().iter();
     let list = list
@@ -181,4 +224,58 @@ async fn a_young_credential_is_given_its_time() {
     assert!(end >= at(5));
     let (list, end) = results(&trial(Method::Rbac, 0), 0, 60, 0, false).await;
     assert_eq!((list, end), (vec!["token failed".to_owned()], at(10)));
+}
+
+#[tokio::test]
+async fn what_is_proven_is_not_tried_again_and_one_message_is_sent() {
+    let clock = Hand(Mutex::new(at(1)));
+    let service = Service {
+        late: Some(("b@contoso.com", at(90))),
+        ..Service::new(&clock)
+    };
+    let mut trial = trial(Method::Rbac, 120);
+    trial.mailboxes.push("b@contoso.com".into());
+    let ear = Ear::default();
+    let verification = Verification::run(&trial, &service, &clock, &ear).await;
+    assert!(verification.is_effective());
+    assert_eq!(verification.checks.len(), 5);
+    assert_eq!(service.messages.load(SeqCst), 1);
+    // One hour's token, then the next one.
+    assert_eq!(service.tokens.load(SeqCst), 2);
+    let told = ear.0.lock().unwrap().clone();
+    assert_eq!(service.logins.load(SeqCst), 2 + told.len());
+    assert_eq!(
+        told[0],
+        ("login b@contoso.com does not work yet".to_owned(), 120 * 60)
+    );
+    assert!(told.windows(2).all(|pair| pair[0].1 > pair[1].1));
+}
+
+#[tokio::test]
+async fn only_a_young_credential_is_waited_for_and_that_is_told() {
+    // Made here five minutes ago: it gets the rest of its ten minutes.
+    for (made, patience, expected) in [
+        (Some(-5), 0, 5),
+        (Some(-60), 0, 0),
+        (None, 0, 0),
+        (None, 3, 3),
+    ] {
+        let clock = Hand(Mutex::new(at(0)));
+        let service = Service {
+            credential_from: at(600),
+            ..Service::new(&clock)
+        };
+        let mut trial = trial(Method::Rbac, patience);
+        trial.made = made.map(at);
+        let ear = Ear::default();
+        let verification = Verification::run(&trial, &service, &clock, &ear).await;
+        assert!(verification.has_failed(), "{made:?}");
+        assert_eq!(clock.now(), at(expected), "{made:?}");
+        let told = ear.0.lock().unwrap();
+        assert_eq!(told.is_empty(), expected == 0, "{made:?}");
+        assert!(
+            told.iter()
+                .all(|(what, _)| what.contains("new credential yet (AADSTS7000215)"))
+        );
+    }
 }

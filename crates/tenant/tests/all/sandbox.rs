@@ -10,7 +10,7 @@ use sendas_sandbox::{Effect, Fault, Options, Preset, Running, Sandbox, Step};
 use sendas_tenant::{AdminTokens, CredentialWish, Method, Timer};
 use serde_json::Value;
 
-use crate::stage::{Death, Ended, Stage, wish};
+use crate::stage::{Counted, Death, Ended, Stage, wish};
 
 /// Waiting moves the sandbox's clock.
 pub(crate) struct Advance(pub(crate) Arc<Running>);
@@ -288,7 +288,7 @@ async fn an_application_rolls_its_own_key_with_a_proof() {
     let (applied, _) = stage.apply(&wish, None).await;
     let known = applied.lived().state.application.unwrap();
     let client_id = ClientId::parse(&known.client_id).unwrap();
-    let counted = crate::stage::Counted::new(Arc::clone(&stage.transport), None);
+    let counted = Counted::new(Arc::clone(&stage.transport), None);
     let setup = stage.setup(&counted);
     let first = stage.keys().join(&stage.kept()[0]);
     let first = Certificate::from_file(first).unwrap();
@@ -325,4 +325,109 @@ async fn an_application_rolls_its_own_key_with_a_proof() {
     }
     let keys = graph.application(&known.object_id).await.unwrap().unwrap();
     assert_eq!(keys.certificates().len(), 1);
+}
+
+/// Somebody deletes the application behind our back.
+async fn delete_application(stage: &Stage) {
+    let counted = Counted::new(Arc::clone(&stage.transport), None);
+    let setup = stage.setup(&counted);
+    let file = sendas_tenant::StateFile::reading(stage.state_path());
+    let known = file.load().unwrap().unwrap().application.unwrap();
+    let graph = setup.graph();
+    graph
+        .delete_service_principal(&known.principal_id.unwrap())
+        .await
+        .unwrap();
+    graph.delete_application(&known.object_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_application_that_somebody_deleted_is_made_anew() {
+    for (method, credential) in [
+        (Method::Rbac, CredentialWish::Certificate),
+        (Method::Classic, CredentialWish::Secret),
+    ] {
+        let sandbox = start(Preset::Fresh).await;
+        let before = kept(state(&sandbox));
+        let stage = stage(&sandbox);
+        let list = mailboxes(&sandbox);
+        let wish = wish(method, &[&list[0]], credential);
+        stage.apply(&wish, None).await.0.lived();
+        let whole = shape(&sandbox);
+        delete_application(&stage).await;
+        sandbox.advance(Duration::from_mins(5));
+        let (plan, _) = stage.plan(&wish).await;
+        assert!(plan.blocks.is_empty(), "{plan}");
+        let ids: Vec<&str> = plan.steps.iter().map(|step| step.action.id()).collect();
+        let removals: &[&str] = match method {
+            Method::Rbac => &["remove-assignment", "remove-registration"],
+            Method::Classic => &["remove-registration"],
+        };
+        assert_eq!(
+            ids.iter()
+                .filter(|id| id.starts_with("remove"))
+                .copied()
+                .collect::<Vec<_>>(),
+            removals,
+            "{plan}"
+        );
+        let applied = stage.apply(&wish, None).await.0.lived();
+        assert!(applied.plan.is_done(), "{}", applied.plan);
+        if method == Method::Rbac {
+            assert_eq!(shape(&sandbox), whole);
+        }
+        stage.undo(None).await.0.lived();
+        if method == Method::Rbac {
+            assert_eq!(kept(state(&sandbox)), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_somebody_deleted_is_made_anew_with_its_scope() {
+    let sandbox = start(Preset::Fresh).await;
+    let before = kept(state(&sandbox));
+    let stage = stage(&sandbox);
+    let list = mailboxes(&sandbox);
+    let wish = wish(Method::Rbac, &[&list[0]], CredentialWish::Certificate);
+    stage.apply(&wish, None).await.0.lived();
+    delete_application(&stage).await;
+    let counted = Counted::new(Arc::clone(&stage.transport), None);
+    let exchange = stage
+        .setup(&counted)
+        .exchange_admin(&sandbox.details().tenant.id.to_string());
+    let remove = sendas_tenant::cmdlet::Cmdlet::new("Remove-DistributionGroup")
+        .with("Identity", "sendas senders")
+        .with("Confirm", false);
+    exchange.run(&remove).await.unwrap();
+    sandbox.advance(Duration::from_mins(5));
+    let (plan, _) = stage.plan(&wish).await;
+    let ids: Vec<&str> = plan.steps.iter().map(|step| step.action.id()).collect();
+    assert!(
+        plan.blocks.is_empty() && ids.contains(&"remove-scope"),
+        "{plan}"
+    );
+    stage.apply(&wish, None).await.0.lived();
+    stage.undo(None).await.0.lived();
+    assert_eq!(kept(state(&sandbox)), before);
+}
+
+#[tokio::test]
+async fn rights_left_over_from_the_other_method_are_told() {
+    let sandbox = start(Preset::Fresh).await;
+    let stage = stage(&sandbox);
+    let list = mailboxes(&sandbox);
+    let classic = wish(Method::Classic, &[&list[0]], CredentialWish::Certificate);
+    stage.apply(&classic, None).await.0.lived();
+    let rbac = wish(Method::Rbac, &[&list[0]], CredentialWish::Certificate);
+    let applied = stage.apply(&rbac, None).await.0.lived();
+    let left: Vec<&sendas_tenant::plan::Notice> = applied
+        .plan
+        .notices
+        .iter()
+        .filter(|notice| notice.id == "mailbox-right-not-needed")
+        .collect();
+    assert_eq!(left.len(), 2, "{}", applied.plan);
+    assert!(left[0].text.contains("FullAccess") && left[1].text.contains("SendAs"));
+    assert!(left[1].removal[0].starts_with("Remove-RecipientPermission -Identity"));
 }

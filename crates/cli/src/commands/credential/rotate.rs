@@ -208,7 +208,7 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
         Arc::new(store),
         Arc::new(ledger),
     )
-    .with_progress(Arc::new(Talk));
+    .with_progress(Arc::new(Talk::new()));
     if rotate.back {
         Box::pin(rotation.back())
             .await

@@ -131,7 +131,7 @@ async fn apply(command: &Apply, machine: &Machine) -> Outcome {
     let desk = Desk::open(options, machine)?;
     let wish = desk.wish()?;
     let setup = Box::pin(desk.setup(wish.method)).await?;
-    let setup = setup.with_progress(Arc::new(tell::Talk));
+    let setup = setup.with_progress(Arc::new(tell::Talk::new()));
     let file = desk.state_file()?;
     let prepared = Box::pin(setup.prepare(&wish, &file))
         .await
@@ -217,7 +217,8 @@ async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome
         !command.no_message,
         Duration::from_secs(command.wait * 60),
     )?;
-    let verification = Verification::run(&trial, &prover.service, desk.timer()).await;
+    let verification =
+        Verification::run(&trial, &prover.service, desk.timer(), &tell::Talk::new()).await;
     if command.options.json {
         let mut answer = verification.json();
         answer["configured"] = json!(configured.as_ref().map(sendas_tenant::Plan::is_done));
@@ -254,7 +255,7 @@ async fn undo(command: &Undo, machine: &Machine) -> Outcome {
         .map_err(|error| tell::failed(NOT, &error.into()))?;
     let method = state.map(|state| state.method).unwrap_or_default();
     let setup = Box::pin(desk.setup(method)).await?;
-    let setup = setup.with_progress(Arc::new(tell::Talk));
+    let setup = setup.with_progress(Arc::new(tell::Talk::new()));
     let undone = Box::pin(setup.undo(&file))
         .await
         .map_err(|error| tell::failed("not everything was taken back", &error))?;

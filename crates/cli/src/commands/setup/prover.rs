@@ -112,6 +112,7 @@ impl Candidate {
                 .filter(|_| sends_message),
             mailboxes: wish.mailboxes,
             changed: state.and_then(|state| state.changed),
+            made: state.and_then(State::credential_begun),
             patience,
         })
     }

@@ -1,6 +1,10 @@
 //! What the set-up says, and how its failures are told.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use sendas_tenant::trouble::Service;
 use sendas_tenant::verify::CheckResult;
@@ -11,12 +15,42 @@ use sendas_tenant::{
 use super::desk::Desk;
 use super::written::Kept;
 use crate::exit::Exit;
-use crate::output::{line, visible};
+use crate::output::{line, say, visible};
 use crate::report::{Failure, Kind, Lasting, chain};
 
 /// Tells a run on standard error while it goes.
 #[derive(Debug)]
-pub(crate) struct Talk;
+pub(crate) struct Talk {
+    /// Whether a person watches: one line then counts down in place.
+    is_watched: bool,
+    /// The minute that was told last.
+    told: AtomicU64,
+}
+
+impl Talk {
+    pub(crate) fn new() -> Self {
+        Self {
+            is_watched: std::io::stderr().is_terminal(),
+            told: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Tells what is waited for and how long at most: in place, or once a minute as a line.
+    fn count_down(&self, what: &str, pause: Duration, left: Duration) {
+        let (minutes, seconds) = (left.as_secs() / 60, left.as_secs() % 60);
+        let text = format!(
+            "waiting, {minutes}:{seconds:02} left at most: {} (again in {} s)",
+            visible(what),
+            pause.as_secs()
+        );
+        if self.is_watched {
+            self.told.store(minutes, Relaxed);
+            say(&format!("\r\u{1b}[K{text}"));
+        } else if self.told.swap(minutes, Relaxed) != minutes {
+            line(&text);
+        }
+    }
+}
 
 impl Progress for Talk {
     fn tell(&self, event: &Event) {
@@ -32,7 +66,17 @@ impl Progress for Talk {
                 pause.as_secs(),
                 visible(what)
             )),
+            Event::Patience { what, pause, left } => self.count_down(what, *pause, *left),
             _ => {}
+        }
+    }
+}
+
+/// Ends the line that counted down.
+impl Drop for Talk {
+    fn drop(&mut self) {
+        if self.is_watched && self.told.load(Relaxed) != u64::MAX {
+            say("\n");
         }
     }
 }
