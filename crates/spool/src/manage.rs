@@ -24,6 +24,8 @@ pub enum Change {
     },
     /// Lets held recipients go, due at once.
     Release,
+    /// Lets those held recipients go whose time has come.
+    ReleaseDue,
     /// Makes waiting recipients due at once.
     Retry,
     /// Takes open recipients out of the queue; can be undone until the time.
@@ -44,7 +46,7 @@ impl Change {
     fn event(&self) -> (EventKind, String) {
         match self {
             Self::Hold { reason, .. } => (EventKind::Held, reason.clone()),
-            Self::Release => (EventKind::Released, String::new()),
+            Self::Release | Self::ReleaseDue => (EventKind::Released, String::new()),
             Self::Retry => (EventKind::Retried, String::new()),
             Self::Remove { .. } => (EventKind::Removed, String::new()),
             Self::Restore => (EventKind::Restored, String::new()),
@@ -166,7 +168,8 @@ fn touch(recipient: &mut RecipientRow, change: &Change, now: Timestamp) -> bool 
             recipient.due = until.map_or(NEVER, Timestamp::as_millisecond);
             recipient.reason = form::reason(reason);
         }
-        (Change::Release, R::Held) => {
+        (Change::ReleaseDue, R::Held) if recipient.due > now => return false,
+        (Change::Release | Change::ReleaseDue, R::Held) => {
             recipient.state = R::Waiting;
             recipient.due = now;
             recipient.reason.clear();

@@ -68,7 +68,7 @@ fn sweep_one(
             swept.interrupted += 1;
         }
         State::Held => {
-            swept.released += u64::from(manage::apply(work, id, &Change::Release, now)?);
+            swept.released += u64::from(manage::apply(work, id, &Change::ReleaseDue, now)?);
         }
         State::Removed => {
             let Loaded {

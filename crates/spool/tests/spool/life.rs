@@ -267,7 +267,20 @@ async fn a_lost_claim_is_stale_and_a_lost_dot_is_suspect() {
     );
     let state = spool.judge(id, Verdict::Hold, at(302)).await.unwrap();
     assert_eq!(state, State::Waiting);
-    assert_eq!(claim(&spool, 303).await.numbers, [0]);
+    let hold = Change::Hold {
+        reason: "operator".to_owned(),
+        until: Some(at(320)),
+    };
+    spool.change(&Filter::id(id), &hold, at(303)).await.unwrap();
+    assert_eq!(spool.sweep(KEEP, at(320)).await.unwrap().released, 1);
+    let released = show(&spool, id).await;
+    assert_eq!(released.deliveries[0].state, RecipientState::Waiting);
+    assert_eq!(
+        released.deliveries[1].state,
+        RecipientState::Held,
+        "a person has to look at it still"
+    );
+    assert_eq!(claim(&spool, 320).await.numbers, [0]);
 }
 
 #[tokio::test]
