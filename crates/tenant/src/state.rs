@@ -4,7 +4,6 @@
 //! a run that dies in between finds a record that has begun and looks for the thing. The file holds
 //! ids, names and places, never a secret.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::kept::LockedFile;
+pub use crate::kept::StateError;
 use crate::store::Place;
 use crate::wish::{CredentialWish, Method};
 
@@ -193,44 +193,6 @@ pub enum Thing {
 #[derive(Debug)]
 pub struct StateFile(LockedFile);
 
-/// Why a state cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StateError {
-    /// Another run holds it.
-    #[error("another run holds the state file {}", path.display())]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It cannot be read.
-    #[error("cannot read the state file {}", path.display())]
-    NotRead {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// It cannot be written.
-    #[error("cannot write the state file {}", path.display())]
-    NotWritten {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// It is no state file.
-    #[error("{} is no state file of this command: {reason}", path.display())]
-    NotState {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
 impl State {
     /// A state of nothing made yet.
     pub fn new(tenant_id: &str, method: Method) -> Self {
@@ -385,6 +347,14 @@ impl State {
                 } if record.done => Some((key_id.as_str(), place)),
                 _ => None,
             })
+    }
+
+    /// The id of the permission that was granted here, if one was.
+    pub(crate) fn granted_role(&self) -> Option<&str> {
+        self.records.iter().find_map(|record| match &record.thing {
+            Thing::Permission { role, .. } => Some(role.as_str()),
+            _ => None,
+        })
     }
 
     /// Whether the application was made here.

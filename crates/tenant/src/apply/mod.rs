@@ -18,7 +18,7 @@ pub use self::error::SetupError;
 pub use self::undo::{UndoPlan, Undone};
 use crate::admin::AdminTokens;
 use crate::exchange_admin::ExchangeAdmin;
-use crate::graph::Graph;
+use crate::graph::{AppRoleAssignment, Graph};
 use crate::limits::REPLICATION_S_MAX;
 use crate::observed::Observed;
 use crate::plan::{Action, Plan, Step};
@@ -301,10 +301,20 @@ impl Setup {
         state: &State,
         before: &Observed,
     ) -> Result<(Observed, Plan), SetupError> {
-        // The slowest to show is asked for alone, before everything is read once more.
+        // The slowest to show are asked for alone, before everything is read once more.
         if let Some(known) = &state.application {
-            self.await_principal(&known.client_id, self.window())
+            let principal = self
+                .await_principal(&known.client_id, self.window())
                 .await?;
+            if let (Some(principal), Some(role)) = (principal, state.granted_role()) {
+                self.await_sight("the permission", self.window(), async || {
+                    let granted = self.graph.app_role_assignments(&principal.id).await?;
+                    let is_role =
+                        |row: &AppRoleAssignment| row.app_role_id.eq_ignore_ascii_case(role);
+                    Ok(granted.iter().any(is_role).then_some(()))
+                })
+                .await?;
+            }
         }
         let mut backoff = Backoff::new(Duration::from_secs(REPLICATION_S_MAX));
         loop {
