@@ -205,6 +205,88 @@ async fn a_credential_is_listed_and_rotated_and_the_configuration_keeps_its_word
     stage.sandbox.stop().await;
 }
 
+/// A relay that runs takes the new credential by itself, before the old one is gone.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_relay_takes_the_new_credential() {
+    let stage = Stage::new().await;
+    std::fs::create_dir(stage.home.path().join("spool")).unwrap();
+    let mailbox = &stage.sandbox.details().mailboxes[0];
+    let relay = format!(
+        "{}\n[relay]\nspool = \"sqlite://{}/spool/spool.db\"\nadmin = \"127.0.0.1:0\"\n\
+         listen = [{{ address = \"127.0.0.1:0\", tls = \"none\" }}]\n[[relay.client]]\n\
+         name = \"here\"\nnetworks = [\"127.0.0.1/32\"]\nsenders = [\"{mailbox}\"]\n",
+        stage.filled(BEFORE),
+        stage.home.path().display()
+    );
+    stage.home.write("sendas.toml", &relay);
+    let mut running = stage
+        .home
+        .sendas(["relay", "--config", "sendas.toml"])
+        .start_logged();
+    running.line(|line| line.contains("listening")).await;
+    let words = ["rotate", "--yes", "--admin-tokens", "admin.json"];
+    let (code, done, told) = stage.run(&words).await;
+    assert_eq!((code, &done["old_is"]), (0, &json!("removed")), "{told}");
+    assert!(told.contains("running programs to take"), "{told}");
+    running
+        .line(|line| line.contains("the configuration was read again"))
+        .await;
+    // A program of this machine hands it a message, and it arrives.
+    let text = format!("From: {mailbox}\r\nTo: x@example.com\r\n\r\nhello\r\n");
+    let sent = stage
+        .home
+        .sendas(["sendmail", "-f", mailbox, "x@example.com"])
+        .env("SENDAS_CONFIG", stage.home.path().join("sendas.toml"))
+        .stdin(text)
+        .run()
+        .await;
+    assert_eq!(sent.status.code(), Some(0), "{}", sent.err());
+    let limit = std::time::Duration::from_secs(20);
+    let arrived = stage.sandbox.wait(&Filter::default(), 1, limit).await;
+    assert_eq!(arrived.len(), 1);
+    running.stop().await;
+    stage.sandbox.stop().await;
+}
+
+/// The program itself is killed where it says what it does next, and run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_step_the_same_command_goes_on() {
+    let stage = Stage::new().await;
+    let certificate: &[&str] = &["rotate", "--yes"];
+    let secret: &[&str] = &["rotate", "--yes", "--admin-tokens", "admin.json"];
+    let to_certificate = [secret, &["--to", "certificate"]].concat();
+    for (words, steps, registered) in [
+        // Between request and answer of a secret, and of one's own certificate, a run looks for
+        // minutes whether it was made: those are tested with a clock that is moved.
+        (secret, &[4, 5][..], (1, 0)),
+        (&to_certificate, &[1, 2, 3, 4, 5], (0, 1)),
+        (certificate, &[4, 5], (0, 1)),
+    ] {
+        for step in steps {
+            let all = ["credential"].iter().chain(words);
+            let mut running = stage
+                .home
+                .sendas(all.chain(&["--config", "sendas.toml"]))
+                .start_logged();
+            let head = format!("[{step}/5]");
+            running.line(|line| line.starts_with(&head)).await;
+            running.stop().await;
+            stage.sends().await;
+            let (code, done, told) = stage.run(words).await;
+            assert_eq!(
+                (code, &done["rotated"]),
+                (0, &json!(true)),
+                "{step}: {told}"
+            );
+            stage.sends().await;
+            assert_eq!(done["old_is"], "removed", "{step}: {told}");
+            assert_eq!(stage.registered(), registered, "{step}: {told}");
+        }
+    }
+    stage.sandbox.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_rotated_is_said_and_nothing_changes() {
     let stage = Stage::new().await;

@@ -8,8 +8,45 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::limits::STATE_OCTETS_MAX;
-use crate::state::StateError;
 use crate::store::{make_folder, write_private};
+
+/// Why a state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Another run holds it.
+    #[error("another run holds the state file {}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("cannot read the state file {}", path.display())]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write the state file {}", path.display())]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no state file.
+    #[error("{} is no state file of this command: {reason}", path.display())]
+    NotState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
 
 /// A file that one run holds.
 #[derive(Debug)]

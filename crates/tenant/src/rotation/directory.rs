@@ -14,10 +14,11 @@ use jiff::{SignedDuration, Timestamp};
 use sendas_entra::Cloud;
 use serde_json::Value;
 
+use super::error::RotationError;
 use super::host::Host;
 use super::journal::{Journal, Old};
 use super::stage::{Fresh, Kept, Kind};
-use super::{RotationError, Waits};
+use super::waits::Waits;
 use crate::admin::AdminToken;
 use crate::graph::{Application, Graph, NewSecret};
 use crate::key::key_entry;
@@ -30,10 +31,10 @@ use crate::wire::Transport;
 /// As whom Microsoft Graph is asked.
 #[derive(Clone)]
 pub struct Access {
-    pub(super) cloud: Cloud,
-    pub(super) transport: Arc<dyn Transport>,
-    pub(super) timer: Arc<dyn Timer>,
-    pub(super) administrator: Option<AdminToken>,
+    cloud: Cloud,
+    transport: Arc<dyn Transport>,
+    timer: Arc<dyn Timer>,
+    administrator: Option<AdminToken>,
 }
 
 impl Access {
@@ -50,6 +51,10 @@ impl Access {
             timer,
             administrator,
         }
+    }
+
+    pub(super) fn timer(&self) -> Arc<dyn Timer> {
+        Arc::clone(&self.timer)
     }
 
     /// Whether an administrator asks.

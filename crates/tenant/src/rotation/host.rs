@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::journal::Replacement;
 use super::stage::Kind;
 use crate::admin::AdminToken;
 use crate::store::Place;
@@ -55,7 +56,7 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     /// [`HostError`].
-    fn record(&self, change: &super::Replacement<'_>) -> Result<(), HostError>;
+    fn record(&self, change: &Replacement<'_>) -> Result<(), HostError>;
 
     /// How long programs that run may still use the old credential after the switch.
     fn handover(&self) -> Duration;

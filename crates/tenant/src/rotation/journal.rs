@@ -63,6 +63,17 @@ pub struct Old {
     pub end: Option<Timestamp>,
 }
 
+/// A credential that takes the place of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Replacement<'a> {
+    /// The client id of the application.
+    pub client_id: &'a str,
+    /// The old one.
+    pub old: &'a Old,
+    /// The new one.
+    pub fresh: &'a Fresh,
+}
+
 /// Keeps a journal. What was saved is on disk when the call returns.
 pub trait Ledger: Send + Sync {
     /// Reads it; none when no rotation was ever begun here.

@@ -14,25 +14,26 @@ mod error;
 mod host;
 mod journal;
 pub mod stage;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 
 pub use self::directory::Access;
 use self::directory::Directory;
 pub use self::error::RotationError;
 pub use self::host::{Host, HostError};
-pub use self::journal::{Journal, JournalFile, Ledger, Old};
+pub use self::journal::{Journal, JournalFile, Ledger, Old, Replacement};
 use self::stage::{Act, Added, Begun, Fresh, Kept, Kind, Proven, Stage, Switched};
+use self::waits::Waits;
 use crate::apply::{Event, Progress, Silent};
 use crate::key::MadeCertificate;
 use crate::limits::{LOGIN_REPEATS_MAX, PROOF_MS_BETWEEN, PROOFS_IN_A_ROW, YOUNG_CREDENTIAL_S_MAX};
 use crate::store::{Place, SecretStore};
-use crate::timer::{Backoff, Timer};
+use crate::timer::Backoff;
 use crate::verify::{About, Refusal};
 
 /// What is wanted of a rotation.
@@ -87,38 +88,6 @@ pub enum EndOfOld {
     LeftInEntra,
 }
 
-/// A credential that takes the place of another.
-#[derive(Clone, Copy, Debug)]
-pub struct Replacement<'a> {
-    /// The client id of the application.
-    pub client_id: &'a str,
-    /// The old one.
-    pub old: &'a Old,
-    /// The new one.
-    pub fresh: &'a Fresh,
-}
-
-/// The clock, and who hears of waiting.
-pub(crate) struct Waits {
-    timer: Arc<dyn Timer>,
-    progress: Arc<dyn Progress>,
-}
-
-impl Waits {
-    fn now(&self) -> Timestamp {
-        self.timer.now()
-    }
-
-    /// Waits, and says for what.
-    async fn pause(&self, what: &str, pause: Duration) {
-        self.progress.tell(&Event::Waiting {
-            what: what.to_owned(),
-            pause,
-        });
-        self.timer.wait(pause).await;
-    }
-}
-
 /// Steps of a rotation that are counted for whoever watches.
 const STEPS: usize = 5;
 
@@ -132,7 +101,7 @@ impl Rotation {
         ledger: Arc<dyn Ledger>,
     ) -> Self {
         let waits = Waits {
-            timer: Arc::clone(&access.timer),
+            timer: access.timer(),
             progress: Arc::new(Silent),
         };
         Self {

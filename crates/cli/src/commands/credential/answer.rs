@@ -6,13 +6,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use sendas_tenant::credentials::days_left;
 use sendas_tenant::rotation::stage::Fresh;
-use sendas_tenant::rotation::{EndOfOld, Journal, Old, Rotated, RotationError};
+use sendas_tenant::rotation::{EndOfOld, Host as _, Journal, Old, Rotated, RotationError};
 use sendas_tenant::trouble::Service;
 use sendas_tenant::{CallError, Place};
 use serde_json::{Value, json};
 
+use super::case::Case;
 use super::program::Program;
-use super::rotate::{Case, present};
 use crate::commands::setup::tell::{exit, kind};
 use crate::exit::Exit;
 use crate::output::{self, visible};
@@ -87,7 +87,7 @@ pub(super) fn planned(case: &Case, program: &Program, is_json: bool) -> Outcome 
             "new": { "kind": case.kind.name(), "days": case.days, "folder": case.folder },
             "mailbox": case.mailbox, "config": program.file, "keep_old": case.keep_old,
             "old": old_json(&case.old), "state": case.journal,
-            "present": present(program).err(),
+            "present": program.present().err().map(|error| error.words),
         }))
     } else {
         output::data(&plan_text(case, program, false))

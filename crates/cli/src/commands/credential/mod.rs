@@ -1,6 +1,7 @@
 //! `sendas credential`: until when it acts, and how it is replaced.
 
 mod answer;
+mod case;
 mod list;
 mod program;
 mod rotate;

@@ -1,29 +1,27 @@
 //! `sendas credential rotate`: a new credential in the place of the old one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use sendas_config as config;
-use sendas_config::Origin;
-use sendas_entra::{Certificate, Credential};
-use sendas_tenant::limits::{CERTIFICATE_DAYS, CREDENTIAL_DAYS_MAX, SECRET_DAYS};
+use sendas_entra::Credential;
+use sendas_tenant::limits::CREDENTIAL_DAYS_MAX;
 use sendas_tenant::rotation::stage::Kind;
-use sendas_tenant::rotation::{Access, Host as _, JournalFile, Ledger as _, Old, RotationWish};
+use sendas_tenant::rotation::{Access, JournalFile, Ledger as _, RotationWish};
 use sendas_tenant::{AdminToken, FileStore, Place, SystemTimer, credentials, rotation};
 
 use super::answer;
+use super::case::{Case, NOTHING, Wanted, file_of, refuse_what_does_not_rotate};
 use super::program::Program;
 use super::setups::Setups;
 use super::who::Who;
 use crate::administrator::agree;
-use crate::commands::probe::first_address;
 use crate::commands::setup::tell::Talk;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::machine::{Machine, stdin_is_terminal};
-use crate::report::{Failure, Outcome, chain};
+use crate::report::{Failure, Outcome};
 use crate::{clock, configuration, output, whole_file};
 
 #[derive(Debug, Args)]
@@ -102,21 +100,6 @@ enum KindChoice {
     Secret,
 }
 
-/// What a rotation is about, before anybody is asked.
-pub(super) struct Case {
-    pub(super) principal: String,
-    pub(super) kind: Kind,
-    pub(super) days: i64,
-    pub(super) keep_old: bool,
-    pub(super) mailbox: String,
-    pub(super) old: Old,
-    pub(super) folder: PathBuf,
-    pub(super) journal: PathBuf,
-    pub(super) is_administrator: bool,
-}
-
-const NOTHING: &str = "nothing was rotated";
-
 pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> Outcome {
     let loaded = configuration::load(global, machine)?;
     let principal = configuration::choose(&loaded, rotate.principal.as_deref())?;
@@ -138,7 +121,7 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
         .load()
         .map_err(|error| answer::failed(NOTHING, &error.into(), &journal_path))?;
     let open = left.as_ref().filter(|left| left.is_open());
-    let mut case = case(rotate, &loaded, principal, &journal_path)?;
+    let mut case = Case::new(&rotate.wanted(), &loaded, principal, &journal_path)?;
     if let (None, Some(Place::File(path))) = (&case.old.key_id, &case.old.place) {
         case.old.key_id = setups.key_id(&client_id, path);
     }
@@ -221,190 +204,6 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
     answer::rotated(&done, &config, rotate.json)
 }
 
-/// Says that there is nothing to rotate, where there is not.
-fn refuse_what_does_not_rotate(credential: &config::Credential) -> Result<(), Box<Failure>> {
-    let (cause, fix) = match credential {
-        config::Credential::Certificate { .. } | config::Credential::Secret(_) => return Ok(()),
-        config::Credential::Federated { path } => (
-            format!(
-                "the credential is federated: another issuer renews the tokens in {}, and Entra holds only whom to trust",
-                path.display()
-            ),
-            "sendas credential list --sign-in shows whom Entra trusts",
-        ),
-        config::Credential::ManagedIdentity { .. } => (
-            "the credential is the machine's own identity, which Azure renews by itself".to_owned(),
-            "nothing is to be done",
-        ),
-    };
-    Err(Box::new(
-        Failure::usage("nothing was rotated: there is nothing to rotate")
-            .cause(cause, Some(fix.to_owned())),
-    ))
-}
-
-/// The file in which the principal's credential stands.
-fn file_of(
-    loaded: &config::Loaded,
-    principal: &config::Principal,
-) -> Result<PathBuf, Box<Failure>> {
-    let number = loaded
-        .settings
-        .principals
-        .iter()
-        .position(|found| found.name == principal.name);
-    let head = format!("principal[{}].credential", number.unwrap_or_default());
-    let mut origins = loaded
-        .shown
-        .iter()
-        .filter(|shown| shown.path.starts_with(&head))
-        .map(|shown| &shown.origin);
-    let mut file = None;
-    for origin in &mut origins {
-        match origin {
-            Origin::File { path, .. } => file = Some(path.clone()),
-            Origin::Variable(name) => {
-                return Err(Box::new(
-                    Failure::configuration(format!("{NOTHING}: the credential is set from outside"))
-                        .cause(
-                            format!("the environment variable {name} says which credential is used, and this program cannot change the environment of others"),
-                            Some("write the principal into a configuration file, or rotate where the variable is set".into()),
-                        ),
-                ));
-            }
-            Origin::Default => {}
-        }
-    }
-    file.ok_or_else(|| {
-        Box::new(Failure::configuration(NOTHING).cause(
-            "the credential stands in no file",
-            Some("sendas config show".into()),
-        ))
-    })
-}
-
-fn case(
-    rotate: &Rotate,
-    loaded: &config::Loaded,
-    principal: &config::Principal,
-    journal: &Path,
-) -> Result<Case, Box<Failure>> {
-    let (own_kind, path) = match &principal.credential {
-        config::Credential::Certificate { path, .. } => (Kind::Certificate, Some(path.clone())),
-        config::Credential::Secret(config::SecretPlace::File(path)) => {
-            (Kind::Secret, Some(path.clone()))
-        }
-        _ => (Kind::Secret, None),
-    };
-    let kind = match rotate.to {
-        Some(KindChoice::Certificate) => Kind::Certificate,
-        Some(KindChoice::Secret) => Kind::Secret,
-        None => own_kind,
-    };
-    let folder = match (&rotate.secrets_folder, &path) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(path)) => match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        },
-        (None, None) => {
-            let place = match &principal.credential {
-                config::Credential::Secret(config::SecretPlace::Systemd(name)) => {
-                    format!("systemd hands the secret `{name}` over, as the unit says")
-                }
-                config::Credential::Secret(config::SecretPlace::Variable(name)) => {
-                    format!("the secret comes from the environment variable {name}")
-                }
-                _ => "the credential is in no file".to_owned(),
-            };
-            return Err(Box::new(
-                Failure::configuration(format!("{NOTHING}: it is not ours to replace")).cause(
-                    format!("{place}, and only a file can be replaced by a file"),
-                    Some("name a folder for the new one with --secrets-folder; the configuration will then name that file".into()),
-                ),
-            ));
-        }
-    };
-    let mailbox = rotate
-        .mailbox
-        .clone()
-        .or_else(|| first_address(principal))
-        .ok_or_else(|| {
-            Box::new(
-                Failure::usage(format!("{NOTHING}: no mailbox is named for the proof")).cause(
-                    "the principal's `mailboxes` name no single address",
-                    Some("add --mailbox noreply@contoso.com".into()),
-                ),
-            )
-        })?;
-    if let Err(error) = mailbox.parse::<sendas_envelope::Address>() {
-        return Err(Box::new(
-            Failure::usage(format!("{NOTHING}: {mailbox} is no address"))
-                .cause(chain(&error), None),
-        ));
-    }
-    // A file that another principal uses too stays.
-    let is_shared = |path: &Path| {
-        let uses = |other: &config::Principal| match &other.credential {
-            config::Credential::Certificate { path: own, .. }
-            | config::Credential::Secret(config::SecretPlace::File(own)) => own == path,
-            _ => false,
-        };
-        loaded
-            .settings
-            .principals
-            .iter()
-            .any(|other| other.name != principal.name && uses(other))
-    };
-    Ok(Case {
-        principal: principal.name.clone(),
-        kind,
-        days: rotate.days.unwrap_or(match kind {
-            Kind::Certificate => CERTIFICATE_DAYS,
-            Kind::Secret => SECRET_DAYS,
-        }),
-        keep_old: rotate.keep_old,
-        mailbox,
-        old: Old {
-            kind: own_kind,
-            place: path
-                .filter(|path| !is_shared(path))
-                .map(|path| Place::File(written_path(&path))),
-            thumbprint: None,
-            key_id: rotate.old_key_id.clone(),
-            end: None,
-        }
-        .with(&principal.credential),
-        folder: written_path(&folder),
-        journal: journal.to_owned(),
-        is_administrator: false,
-    })
-}
-
-fn written_path(path: &Path) -> PathBuf {
-    super::written::absolute(path)
-}
-
-/// What the old credential says of itself.
-trait Tells {
-    fn with(self, credential: &config::Credential) -> Self;
-}
-
-impl Tells for Old {
-    fn with(mut self, credential: &config::Credential) -> Self {
-        if let config::Credential::Certificate {
-            path,
-            password: None,
-        } = credential
-            && let Ok(certificate) = Certificate::from_file(path)
-        {
-            self.thumbprint = Some(certificate.thumbprint());
-            self.end = Some(certificate.not_after());
-        }
-        self
-    }
-}
-
 /// Whether the old one has more than these days left; then that is the answer.
 fn too_early(
     case: &Case,
@@ -473,25 +272,23 @@ async fn administrator(
 }
 
 impl Rotate {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            to: self.to.map(|to| match to {
+                KindChoice::Certificate => Kind::Certificate,
+                KindChoice::Secret => Kind::Secret,
+            }),
+            days: self.days,
+            mailbox: self.mailbox.as_deref(),
+            keep_old: self.keep_old,
+            old_key_id: self.old_key_id.as_deref(),
+            secrets_folder: self.secrets_folder.as_deref(),
+        }
+    }
+
     /// Whether the application asks for itself.
     fn is_by_itself(&self, case: &Case) -> bool {
         let is_own = (case.old.kind, case.kind) == (Kind::Certificate, Kind::Certificate);
         self.as_application || is_own && !self.who.is_administrator()
     }
-}
-
-impl Case {
-    /// Who asks Microsoft Graph, in words.
-    pub(super) fn asker(&self) -> &'static str {
-        if self.is_administrator {
-            "an administrator"
-        } else {
-            "the application itself"
-        }
-    }
-}
-
-/// Whether the configured credential of a program is loaded at all; used for its warning.
-pub(super) fn present(program: &Program) -> Result<(), String> {
-    program.present().map(drop).map_err(|error| error.words)
 }
