@@ -42,6 +42,11 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the operating system reports them. A failure is never tried again.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Octets that may still be written where a folder lies; `None` where nobody knows.
+    ///
+    /// # Errors
+    /// As the operating system reports them.
+    fn room(&self, folder: &Path) -> io::Result<Option<u64>>;
     /// Locks a file against other processes, creating it when missing; `None` when another holds it.
     ///
     /// The lock ends when the value is dropped or the process dies.
@@ -141,6 +146,18 @@ impl Disk for RealDisk {
     #[cfg(not(unix))]
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    #[cfg(unix)]
+    fn room(&self, folder: &Path) -> io::Result<Option<u64>> {
+        let system = rustix::fs::statvfs(folder)?;
+        // What is kept for root is not ours, whoever we are.
+        Ok(Some(system.f_bavail.saturating_mul(system.f_frsize)))
+    }
+
+    #[cfg(not(unix))]
+    fn room(&self, _folder: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
     }
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn DiskLock>>> {

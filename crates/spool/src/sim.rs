@@ -45,6 +45,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct State {
     calls: u64,
+    room: Option<u64>,
     trouble: Option<Trouble>,
     hook: Option<(u64, Hook)>,
     failed_syncs: u64,
@@ -83,6 +84,11 @@ impl SimDisk {
     /// Sets what goes wrong from here on.
     pub fn set_trouble(&self, trouble: Option<Trouble>) {
         self.lock_state().trouble = trouble;
+    }
+
+    /// Sets how much room is told; what is written does not count against it.
+    pub fn set_room(&self, octets: Option<u64>) {
+        self.lock_state().room = octets;
     }
 
     /// Calls the closure in the middle of a call, before it has any effect.
@@ -248,6 +254,10 @@ impl Disk for SimDisk {
         let inside = |path: &&PathBuf| path.parent() == Some(folder);
         let name = |path: &PathBuf| Some(path.file_name()?.to_str()?.to_owned());
         Ok(state.names.keys().filter(inside).filter_map(name).collect())
+    }
+
+    fn room(&self, _folder: &Path) -> io::Result<Option<u64>> {
+        Ok(self.lock_state().room)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

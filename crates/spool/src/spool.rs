@@ -80,6 +80,17 @@ impl Spool {
         self.inner.shared.ids.next(now)
     }
 
+    /// Octets that may still be written where the bodies lie; `None` where nobody knows. Blocks as
+    /// long as the file system takes.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] when the file system cannot be asked.
+    pub fn room(&self) -> Result<Option<u64>, SpoolError> {
+        let shared = &self.inner.shared;
+        let asked = shared.disk.room(&shared.folder);
+        asked.map_err(SpoolError::from_disk)
+    }
+
     /// Begins to receive a body.
     ///
     /// # Errors
