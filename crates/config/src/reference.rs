@@ -271,7 +271,7 @@ pub const KEYS: &[Key] = &[
         path: "relay.spool",
         kind: Kind::SpoolUrl,
         presence: Presence::Default("\"sqlite:///var/lib/sendas/spool.db\""),
-        sentence: "Where accepted messages are kept: `sqlite:///path` or `postgres://user@host/database`. A PostgreSQL password never stands here; the driver's password file holds it.",
+        sentence: "Where accepted messages are kept: `sqlite:///path`. A PostgreSQL database that several relays share (`postgres://user@host/database`, never with a password) is for a later version, and refused by this one.",
         example: "\"sqlite:///var/lib/sendas/spool.db\"",
     },
     Key {
@@ -476,6 +476,13 @@ pub const KEYS: &[Key] = &[
         presence: Presence::Default("\"strict\""),
         sentence: "Whether a message with a line that ends without CRLF is refused, or mended as some old printers need it; a message that begins without a header is then taken as well.",
         example: "\"normalize\"",
+    },
+    Key {
+        path: "relay.client[].long_lines",
+        kind: Kind::Choice(&["refuse", "wrap"]),
+        presence: Presence::Default("\"refuse\""),
+        sentence: "Whether a message with a line of more than 998 octets is refused, or such lines are cut behind a space, or where they are full. What programs of this machine hand in is always cut.",
+        example: "\"wrap\"",
     },
     Key {
         path: "relay.client[].owner",

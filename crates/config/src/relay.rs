@@ -7,7 +7,8 @@ use crate::kind::Network as IpNetwork;
 use crate::mailbox::Pattern;
 use crate::reader::{CHECKED, Reader, duplicates, element, table, text};
 use crate::settings::{
-    LineEndings, Listen, ListenTls, Login, Relay, RelayClient, RewriteFrom, Spool, Uncertain,
+    LineEndings, Listen, ListenTls, Login, LongLines, Relay, RelayClient, RewriteFrom, Spool,
+    Uncertain,
 };
 use crate::tree::{Node, Table, Value};
 use crate::units;
@@ -48,6 +49,16 @@ pub(crate) fn relay(reader: &Reader<'_>, own: &Table, errors: &mut Vec<Complaint
         ));
     }
     let spool = text(own, "relay.spool");
+    if let Some(node) = own.get("spool").filter(|_| !spool.starts_with("sqlite://")) {
+        errors.push(
+            Complaint::at(
+                &node.place,
+                "`relay.spool` names a PostgreSQL database",
+                "this version keeps its spool in a file on this machine",
+            )
+            .help("write `spool = \"sqlite:///var/lib/sendas/spool.db\"`; a spool that several relays share comes with a later version"),
+        );
+    }
     Relay {
         spool: match spool.strip_prefix("sqlite://") {
             Some(path) => Spool::Sqlite(PathBuf::from(path)),
@@ -133,6 +144,10 @@ fn relay_client(node: &Node, errors: &mut Vec<Complaint>) -> RelayClient {
         line_endings: match text(own, "relay.client[].line_endings").as_str() {
             "normalize" => LineEndings::Normalize,
             _ => LineEndings::Strict,
+        },
+        long_lines: match text(own, "relay.client[].long_lines").as_str() {
+            "wrap" => LongLines::Wrap,
+            _ => LongLines::Refuse,
         },
         owner: own.text("owner").map(str::to_owned),
     }

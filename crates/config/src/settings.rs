@@ -207,6 +207,8 @@ pub struct RelayClient {
     pub messages_per_minute: Option<u32>,
     /// Whether lines that end without CRLF are mended.
     pub line_endings: LineEndings,
+    /// Whether overlong lines are cut.
+    pub long_lines: LongLines,
     /// Who is told about its failures.
     pub owner: Option<String>,
 }
@@ -233,6 +235,15 @@ pub enum LineEndings {
     Strict,
     /// It is mended.
     Normalize,
+}
+
+/// What happens to a line that is longer than a mail may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongLines {
+    /// The message is refused.
+    Refuse,
+    /// It is cut.
+    Wrap,
 }
 
 /// What happens to a message whose connection broke before the service's reply.
