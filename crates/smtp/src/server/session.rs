@@ -384,7 +384,8 @@ impl Session {
         else {
             return None;
         };
-        let strict = self.endings == LineEndings::Strict && !open.binary;
+        // Chunks are never mended: whoever speaks BDAT writes CRLF.
+        let strict = self.endings != LineEndings::Keep && !open.binary;
         if let Some(octets) = reader.next(&mut self.input) {
             *bare |= strict && open.check.check(&octets).is_err();
             return Some(Event::Body(octets));
