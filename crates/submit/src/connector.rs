@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use sendas_entra::SmtpEndpoint;
 use sendas_envelope::Mailbox;
@@ -39,6 +40,8 @@ pub struct Connector {
 pub(crate) struct HostMemory {
     /// It offers CHUNKING and does not understand BDAT.
     pub(crate) refuses_chunking: AtomicBool,
+    /// A handshake has succeeded: the next ones may resume its session.
+    may_resume: AtomicBool,
 }
 
 /// A session inside TLS that has not authenticated.
@@ -98,12 +101,25 @@ impl Connector {
 
     /// Connects, upgrades to TLS, verifies the host, and greets again inside.
     ///
+    /// A handshake that fails where an earlier session may have been resumed is tried once more
+    /// from the start without: some servers mishandle tickets of others behind the same name.
+    ///
     /// # Errors
     /// [`SubmitError`]; no credential has been sent.
     pub async fn open(&self) -> Result<Opened, SubmitError> {
+        let may_resume = self.memory.may_resume.load(Ordering::Relaxed);
+        match self.open_with(self.tls.client_config()?).await {
+            Err(SubmitError::Tls { source, .. }) if may_resume && !is_verdict(&source) => {
+                let config = self.tls.client_config_without_resumption()?;
+                self.open_with(config).await
+            }
+            other => other,
+        }
+    }
+
+    async fn open_with(&self, config: Arc<ClientConfig>) -> Result<Opened, SubmitError> {
         let server = ServerName::try_from(self.host.to_string())
             .map_err(|_| SubmitError::HostName(self.host.to_string()))?;
-        let config = self.tls.client_config()?;
         let link = self.go_on(Stage::Connect, self.reach().await?).await?;
         let (link, handshake) = self.start_tls(link).await?;
         let Stream::Plain(tcp) = link.into_stream() else {
@@ -112,6 +128,7 @@ impl Connector {
         let (stream, tls) = self
             .shake_hands(TlsConnector::from(config), server, tcp)
             .await?;
+        self.memory.may_resume.store(true, Ordering::Relaxed);
         self.trace.observe(TraceEvent::Secured(&tls));
         let stream = Stream::Tls(Box::new(stream));
         let link = Link::new(stream, self.deadlines, Arc::clone(&self.trace));
@@ -193,6 +210,12 @@ impl Connector {
         let details = TlsDetails::of(&stream);
         Ok((stream, details))
     }
+}
+
+/// Whether a handshake failed by our own judgement of the certificate: nothing would change it.
+fn is_verdict(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 impl std::fmt::Debug for Connector {

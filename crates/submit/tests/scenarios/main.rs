@@ -6,3 +6,4 @@ mod faults;
 mod large;
 mod pool;
 mod stage;
+mod tickets;
