@@ -1,7 +1,7 @@
 //! What the sessions of one relay share.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use sendas_spool::Spool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::PASSWORD_CHECKS_MAX;
+use crate::limits::{PASSWORD_CHECKS_MAX, ROOM_MESSAGES_MIN};
 use crate::listener::Seats;
+use crate::log;
 use crate::policy::{Guard, Meter};
 
 /// What the sessions of one relay share.
@@ -25,6 +26,8 @@ pub(crate) struct Context {
     /// Cancelled when the relay is about to end.
     pub(crate) drain: CancellationToken,
     pub(crate) counters: Arc<Counters>,
+    /// The spool's disk has no room for what may come.
+    is_short_of_room: AtomicBool,
     meter: Mutex<Meter>,
     guard: Mutex<Guard>,
 }
@@ -83,9 +86,25 @@ impl Context {
             checks: Semaphore::new(PASSWORD_CHECKS_MAX),
             drain,
             counters,
+            is_short_of_room: AtomicBool::new(false),
             meter: Mutex::default(),
             guard: Mutex::default(),
         }
+    }
+
+    /// Asks how much room the spool's disk has for messages of that size. Blocks.
+    pub(crate) fn look_for_room(&self, message_octets_max: u64) {
+        let wanted = message_octets_max.saturating_mul(ROOM_MESSAGES_MIN);
+        // A file system that cannot be asked says so when it is written to.
+        let room = self.spool.room().ok().flatten();
+        let is_short = room.is_some_and(|octets| octets < wanted);
+        if self.is_short_of_room.swap(is_short, Ordering::Relaxed) != is_short {
+            log::room(room, wanted, is_short);
+        }
+    }
+
+    pub(crate) fn is_short_of_room(&self) -> bool {
+        self.is_short_of_room.load(Ordering::Relaxed)
     }
 
     /// Takes one message off a client's share of a minute.

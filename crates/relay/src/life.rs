@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::context::{Context, Counters};
-use crate::limits::{CERTIFICATE_CHECK_EVERY, DRAIN_DEADLINE};
+use crate::limits::{CERTIFICATE_CHECK_EVERY, DRAIN_DEADLINE, ROOM_CHECK_EVERY};
 use crate::listener::{self, CertificateFiles, Identity, IdentityError, Listener, Seats, Terms};
 use crate::log;
 use crate::policy::{Policy, PolicyError};
@@ -154,6 +154,7 @@ impl Relay {
             ways,
             schedule: Mutex::new(Schedule::new(pace, seed)),
             unsettled: worker::Unsettled::default(),
+            clocks: Mutex::new(clock.now()),
             freed: Notify::new(),
         });
         let control = Control {
@@ -214,9 +215,12 @@ impl Relay {
             ));
         }
         #[cfg(unix)]
-        if let Some(local) = local {
+        let mut file = None;
+        #[cfg(unix)]
+        if let Some(LocalListener { socket, file: own }) = local {
+            file = Some(own);
             acceptors.spawn(listener::accept_local(
-                local.0,
+                socket,
                 Arc::clone(&context),
                 terms.clone(),
                 drain.clone(),
@@ -230,11 +234,15 @@ impl Relay {
         let deliveries = TaskTracker::new();
         deliveries.spawn(Arc::clone(&delivery).run(stop.clone()));
         acceptors.spawn(renew(control, drain.clone()));
+        acceptors.spawn(watch_room(Arc::clone(&context), terms, drain.clone()));
         let failure = tokio::select! {
             () = shutdown.cancelled() => None,
             error = spool.failed() => Some(error),
         };
         drain.cancel();
+        // Whoever comes now writes into the spool itself.
+        #[cfg(unix)]
+        drop(file);
         for tracker in [&acceptors, &sessions] {
             tracker.close();
             // What is late is dropped with the runtime: nobody was told that it was kept.
@@ -298,9 +306,49 @@ impl Control {
     }
 }
 
-/// The socket in the file system, for programs of this machine.
+/// The socket in the file system, for programs of this machine. Its file goes when the relay
+/// stops to listen there.
 #[derive(Debug)]
-pub struct LocalListener(#[cfg(unix)] tokio::net::UnixListener);
+pub struct LocalListener {
+    #[cfg(unix)]
+    socket: tokio::net::UnixListener,
+    #[cfg(unix)]
+    file: SocketFile,
+}
+
+/// The name of a socket; removed with this value, unless somebody has put another in its place.
+#[cfg(unix)]
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    node: (u64, u64),
+}
+
+#[cfg(unix)]
+impl SocketFile {
+    fn of(path: &std::path::Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            node: Self::node(path)?,
+        })
+    }
+
+    fn node(path: &std::path::Path) -> io::Result<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::symlink_metadata(path)?;
+        Ok((found.dev(), found.ino()))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if Self::node(&self.path).is_ok_and(|node| node == self.node) {
+            // One that cannot be removed is found stale by the next start.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+}
 
 impl LocalListener {
     /// Listens at a path that only its owner and group may open. What an earlier process left
@@ -319,8 +367,9 @@ impl LocalListener {
             _ => {}
         }
         let socket = tokio::net::UnixListener::bind(path)?;
+        let file = SocketFile::of(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-        Ok(Self(socket))
+        Ok(Self { socket, file })
     }
 
     /// There are no such sockets here.
@@ -445,6 +494,20 @@ impl Source {
             Self::None => Ok(None),
             Self::Files(files) => Identity::from_files(files).map(Some),
             Self::Own { path, names } => Identity::own(path, names, clock.now().wall).map(Some),
+        }
+    }
+}
+
+/// Looks at the room on the spool's disk now and then.
+async fn watch_room(context: Arc<Context>, terms: watch::Receiver<Terms>, stop: CancellationToken) {
+    loop {
+        let octets = terms.borrow().policy.message_octets_max;
+        let asked = Arc::clone(&context);
+        // A file system may take its time; what the task finds is in the context.
+        drop(tokio::task::spawn_blocking(move || asked.look_for_room(octets)).await);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(ROOM_CHECK_EVERY) => {}
         }
     }
 }

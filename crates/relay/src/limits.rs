@@ -74,6 +74,24 @@ pub const HOPS_MAX: usize = 50;
 /// Received fields of this very relay after which a message is looping.
 pub const OWN_HOPS_MAX: usize = 4;
 
+/// Octets of a line of a message without its CRLF (RFC 5322 §2.1.1); a longer one is refused with
+/// `554`, or cut where the client's `long_lines` says so.
+pub const LINE_OCTETS_MAX: usize = 998;
+
+/// Where an overlong line without a space is cut: a character of UTF-8 still fits behind it.
+pub const LINE_CUT_OCTETS: usize = LINE_OCTETS_MAX - 3;
+
+/// How often the free space of the spool's disk is looked at.
+pub const ROOM_CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// Free space in largest messages below which MAIL is answered `452`: what is arriving must fit
+/// beside what the index writes.
+pub const ROOM_MESSAGES_MIN: u64 = 2;
+
+/// A step back of the wall clock against the steady one after which every date that was set
+/// before is given up: waiting messages are tried at once.
+pub const CLOCK_STEP_BACK: Duration = Duration::from_mins(1);
+
 /// Octets that an over-long message may bring beyond its limit before the connection is closed
 /// instead of reading on to its end.
 pub const OVERSIZE_OCTETS_MAX: u64 = 32 * 1024 * 1024;

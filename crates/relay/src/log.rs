@@ -63,6 +63,30 @@ pub(crate) fn not_kept(error: &SpoolError) {
     tracing::error!(error = %error, "a message was not kept");
 }
 
+pub(crate) fn room(octets: Option<u64>, wanted: u64, is_short: bool) {
+    if is_short {
+        tracing::error!(
+            octets,
+            wanted,
+            "no room on the spool's disk: messages are put off"
+        );
+    } else {
+        tracing::warn!(octets, "there is room on the spool's disk again");
+    }
+}
+
+pub(crate) fn unsendable(id: MessageId, error: &sendas_submit::MessageError) {
+    tracing::error!(queue_id = %id, %error, "a stored message cannot be sent as it is; it is held");
+}
+
+pub(crate) fn clock_set_back(by: std::time::Duration, tried: u64) {
+    tracing::warn!(
+        ?by,
+        tried,
+        "the clock was set back: waiting messages are tried at once"
+    );
+}
+
 pub(crate) fn attempted(claim: &Claim, outcome: &Outcome) {
     let (id, mailbox, attempt) = (claim.id, &claim.mailbox, claim.attempt);
     match outcome {

@@ -46,7 +46,10 @@ pub trait Disk: Send + Sync + 'static {
     ///
     /// # Errors
     /// As the operating system reports them.
-    fn room(&self, folder: &Path) -> io::Result<Option<u64>>;
+    fn room(&self, folder: &Path) -> io::Result<Option<u64>> {
+        _ = folder;
+        Ok(None)
+    }
     /// Locks a file against other processes, creating it when missing; `None` when another holds it.
     ///
     /// The lock ends when the value is dropped or the process dies.
@@ -153,11 +156,6 @@ impl Disk for RealDisk {
         let system = rustix::fs::statvfs(folder)?;
         // What is kept for root is not ours, whoever we are.
         Ok(Some(system.f_bavail.saturating_mul(system.f_frsize)))
-    }
-
-    #[cfg(not(unix))]
-    fn room(&self, _folder: &Path) -> io::Result<Option<u64>> {
-        Ok(None)
     }
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn DiskLock>>> {

@@ -5,8 +5,12 @@ mod compose;
 mod tests;
 
 use jiff::Timestamp;
-use sendas_envelope::{Address, Notify, Recipient, ReversePath, Status};
+use sendas_envelope::{
+    Address, Body, Envelope, Mailbox, Notify, Recipient, Return, ReversePath, Status,
+};
+use sendas_spool::{Claim, MessageId, Origin, Submission};
 
+use crate::limits::RETURNED_OCTETS_MAX;
 use crate::memo::Memo;
 
 pub use compose::{Facts, Original, compose};
@@ -37,6 +41,67 @@ pub struct Fate {
     pub is_from_service: bool,
     /// Until when a late one is tried, or one whose time is over was.
     pub until: Option<Timestamp>,
+}
+
+/// A notice as it goes into the spool.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// From the null reverse-path to whoever is told; nobody is told about the notice itself.
+    pub submission: Submission,
+    /// The message.
+    pub octets: Vec<u8>,
+}
+
+impl Notice {
+    /// Writes a notice about recipients that share one action; `id` is its own name, and `mailbox`
+    /// sends it.
+    ///
+    /// # Panics
+    /// Never: the null reverse-path and one recipient always make an envelope.
+    pub fn new(
+        facts: &Facts,
+        id: MessageId,
+        mailbox: Mailbox,
+        fates: &[Fate],
+        original: Original<'_>,
+    ) -> Self {
+        let octets = compose(facts, fates, original);
+        let mut recipient = Recipient::from(facts.to.clone());
+        recipient.notify = Some(Notify::Never);
+        let mut envelope = Envelope::new(ReversePath::Null, vec![recipient])
+            .expect("one recipient makes an envelope");
+        envelope.body = if octets.is_ascii() {
+            Body::SevenBit
+        } else {
+            Body::EightBit
+        };
+        let mut submission = Submission::new(envelope, mailbox);
+        submission.id = Some(id);
+        submission.subject = format!("notice about {}", facts.queue_id);
+        submission.message_id = format!("<{}@{}>", facts.id, facts.hostname);
+        submission.origin = Origin {
+            client: "notice".to_owned(),
+            protocol: "notice".to_owned(),
+            ..Origin::default()
+        };
+        Self { submission, octets }
+    }
+}
+
+/// Who is told about a claim's message; see there for who never is.
+pub fn addressee_of(claim: &Claim) -> Option<Address> {
+    addressee(&claim.envelope.reverse_path, &Memo::parse(&claim.memo))
+}
+
+/// Octets of a message that a notice with this action may return whole; the header alone when it
+/// is longer (RFC 3461 §4.3). Binary octets are never returned: not every system takes them.
+pub fn returned_octets_max(action: Action, envelope: &Envelope) -> u64 {
+    let is_whole = action == Action::Failed && envelope.ret == Some(Return::Full);
+    if is_whole && envelope.body != Body::Binary {
+        RETURNED_OCTETS_MAX
+    } else {
+        0
+    }
 }
 
 impl Action {

@@ -5,6 +5,7 @@
 
 mod author;
 mod header;
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +14,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use memchr::memmem;
-use sendas_config::LineEndings;
+use sendas_config::{LineEndings, LongLines};
 use sendas_envelope::limits::HEADER_OCTETS_MAX;
 use sendas_smtp::Reply;
 
+use crate::limits::LINE_OCTETS_MAX;
 use crate::policy::{Client, Refusal, Sender};
+
+pub use lines::{LineTooLong, Lines};
 
 /// What the header of a submission is judged and completed with.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub enum IntakeError {
     NotAField(usize),
     /// That line of the header ends without CRLF, or holds a NUL.
     LineEnd(usize),
+    /// A line is longer than a mail may have.
+    LineTooLong,
     /// Too many Received fields, or too many of this relay's own.
     Loop,
     /// A From, Sender or Resent-From that cannot be read, or more than one From.
@@ -78,6 +84,7 @@ pub struct Intake {
     facts: Facts,
     /// The header as far as it has come; empty once it is out.
     header: BytesMut,
+    lines: Lines,
     searched: usize,
     has_first_line: bool,
     in_body: bool,
@@ -90,6 +97,7 @@ impl Intake {
     /// A message of which nothing has arrived.
     pub fn new(facts: Facts) -> Self {
         Self {
+            lines: Lines::new(facts.client.long_lines),
             facts,
             header: BytesMut::new(),
             searched: 0,
@@ -120,8 +128,7 @@ impl Intake {
         ];
         self.arrived.is_eight_bit |= !piece.is_ascii();
         if self.in_body {
-            out.push(piece);
-            return Ok(());
+            return self.body(piece, out);
         }
         self.header.extend_from_slice(&piece);
         match self.header_end() {
@@ -144,11 +151,23 @@ impl Intake {
             let end = self.header.len();
             self.enter_body(end, out)?;
         }
+        let mut lines = Lines::new(self.facts.client.long_lines);
+        std::mem::swap(&mut lines, &mut self.lines);
+        lines.finish(out)?;
         // A chunk may end anywhere; on the wire a text ends with its line (RFC 5321 §4.1.1.4).
         if !self.facts.is_binary && self.tail != *b"\r\n" {
             out.push(Bytes::from_static(b"\r\n"));
         }
         Ok(self.arrived)
+    }
+
+    /// Octets of the body; binary ones are nobody's lines.
+    fn body(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Result<(), IntakeError> {
+        if self.facts.is_binary {
+            out.push(piece);
+            return Ok(());
+        }
+        Ok(self.lines.push(piece, out)?)
     }
 
     /// Where the body begins, once that is known.
@@ -181,6 +200,7 @@ impl Intake {
     fn enter_body(&mut self, end: usize, out: &mut Vec<Bytes>) -> Result<(), IntakeError> {
         let mut whole = std::mem::take(&mut self.header);
         let body = whole.split_off(end);
+        let whole = self.without_long_lines(whole.freeze())?;
         let edited = header::edit(&whole, &self.facts)?;
         self.arrived.message_id = edited.message_id;
         self.arrived.subject = edited.subject;
@@ -188,11 +208,30 @@ impl Intake {
         if !body.starts_with(b"\r\n") {
             out.push(Bytes::from_static(b"\r\n"));
         }
-        if !body.is_empty() {
-            out.push(body.freeze());
-        }
         self.in_body = true;
-        Ok(())
+        if body.is_empty() {
+            return Ok(());
+        }
+        self.body(body.freeze(), out)
+    }
+
+    /// The header as it may go on: none of its lines is too long.
+    fn without_long_lines(&self, header: Bytes) -> Result<Bytes, IntakeError> {
+        if !lines::is_overlong(&header) {
+            return Ok(header);
+        }
+        match self.facts.client.long_lines {
+            LongLines::Refuse => Err(IntakeError::LineTooLong),
+            LongLines::Wrap => lines::fold(&header)
+                .map(Bytes::from)
+                .ok_or(IntakeError::LineTooLong),
+        }
+    }
+}
+
+impl From<LineTooLong> for IntakeError {
+    fn from(_: LineTooLong) -> Self {
+        Self::LineTooLong
     }
 }
 
@@ -211,6 +250,12 @@ impl IntakeError {
             Self::LineEnd(line) => Reply::new(
                 554,
                 format!("5.6.0 Line {line} of the header holds a bare CR, bare LF or NUL"),
+            ),
+            Self::LineTooLong => Reply::new(
+                554,
+                format!(
+                    "5.6.0 A line is longer than {LINE_OCTETS_MAX} octets; see `long_lines` in the relay's settings"
+                ),
             ),
             Self::Loop => Reply::new(554, "5.4.6 The message is looping"),
             Self::Author => Reply::new(

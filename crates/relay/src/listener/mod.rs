@@ -144,6 +144,10 @@ async fn sit_down(
     };
     context.counters.connected(true);
     log::connected(address);
+    if has_spoken(&stream) {
+        // The runtime has not looked at the socket yet; the session is to find what is there.
+        drop(stream.readable().await);
+    }
     let seat = Seat {
         peer: Peer {
             address,
@@ -155,6 +159,13 @@ async fn sit_down(
     };
     let ended = Box::pin(session::serve(context, stream, seat)).await;
     log::disconnected(address, ended);
+}
+
+/// Whether octets have come before the greeting, without waiting for any.
+fn has_spoken(stream: &TcpStream) -> bool {
+    let mut first = [std::mem::MaybeUninit::uninit()];
+    let peeked = socket2::SockRef::from(stream).peek(&mut first);
+    peeked.is_ok_and(|octets| octets > 0)
 }
 
 /// Too many connections. Inside TLS there is no cheap way to say so.

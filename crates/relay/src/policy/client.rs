@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use sendas_config::{self as config, IpNetwork, LineEndings, Pattern, RewriteFrom};
+use sendas_config::{self as config, IpNetwork, LineEndings, LongLines, Pattern, RewriteFrom};
 use sendas_envelope::Address;
 
 use super::{PasswordHash, Route};
@@ -16,6 +16,8 @@ pub struct Client {
     pub rewrite_from: RewriteFrom,
     /// Whether lines that end without CRLF are mended.
     pub line_endings: LineEndings,
+    /// Whether overlong lines are cut.
+    pub long_lines: LongLines,
     /// Messages a minute.
     pub messages_per_minute: Option<u32>,
     /// Who is told about failures when the sender cannot be.
@@ -41,6 +43,7 @@ impl Client {
             name: settings.name.clone(),
             rewrite_from: settings.rewrite_from,
             line_endings: settings.line_endings,
+            long_lines: settings.long_lines,
             messages_per_minute: settings.messages_per_minute,
             owner: settings.owner.as_deref().and_then(|text| text.parse().ok()),
             own,
@@ -60,6 +63,8 @@ impl Client {
             name: "local".to_owned(),
             rewrite_from: RewriteFrom::Never,
             line_endings: LineEndings::Strict,
+            // What cron prints has lines of any length, and nobody there reads a refusal.
+            long_lines: LongLines::Wrap,
             messages_per_minute: None,
             owner: None,
             own,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sendas_config::{
-    Cloud, Credential, IpNetwork, LineEndings, Listen, ListenTls, Login, MailboxEntry, Pattern,
-    Principal, Relay, RelayClient, RewriteFrom, Spool, Uncertain,
+    Cloud, Credential, IpNetwork, LineEndings, Listen, ListenTls, Login, LongLines, MailboxEntry,
+    Pattern, Principal, Relay, RelayClient, RewriteFrom, Spool, Uncertain,
 };
 
 pub(crate) const HASH: &str =
@@ -27,6 +27,7 @@ pub(crate) fn client(name: &str, networks: &[&str], senders: &[&str]) -> RelayCl
         recipients_max: None,
         messages_per_minute: None,
         line_endings: LineEndings::Strict,
+        long_lines: LongLines::Refuse,
         owner: None,
     }
 }

@@ -282,6 +282,21 @@ impl Schedule {
         [service, principal, lane].into_iter().flatten()
     }
 
+    /// The wall clock was set back: no date that was set before counts any more. What was sent
+    /// within the day still does.
+    pub fn clock_set_back(&mut self, now: Timestamp) {
+        for gate in self.services.values_mut() {
+            gate.hurry(now);
+        }
+        for gate in self.principals.values_mut() {
+            gate.hurry(now);
+        }
+        for lane in self.lanes.values_mut() {
+            lane.gate.hurry(now);
+            lane.window.clock_set_back(now);
+        }
+    }
+
     /// When a message is tried again after its `attempt`th attempt.
     pub fn retry_at(&mut self, backoff: Backoff, attempt: u32, now: Timestamp) -> Timestamp {
         backoff.at(attempt, now, &mut self.chance)

@@ -93,6 +93,24 @@ impl Window {
         }
     }
 
+    /// Whatever lies in the future now has happened just now.
+    pub(super) fn clock_set_back(&mut self, now: Timestamp) {
+        for at in &mut self.minute {
+            *at = now.min(*at);
+        }
+        for (at, _) in &mut self.day {
+            *at = now.min(*at);
+        }
+        let lessons = [
+            self.fewer.as_mut().map(|(_, until)| until),
+            self.slower.as_mut().map(|(_, until)| until),
+            self.pause.as_mut(),
+        ];
+        for until in lessons.into_iter().flatten() {
+            *until = now.min(*until);
+        }
+    }
+
     /// Sends that may be under way together.
     pub(super) fn sends_at_once(&self, now: Timestamp) -> u32 {
         if self.refusals >= REFUSALS_IN_A_ROW {

@@ -54,6 +54,8 @@ pub enum Health {
     Draining,
     /// The store takes nothing any more.
     Failed,
+    /// The store's disk has no room for another message.
+    Full,
 }
 
 /// How much is borne of a client.
@@ -398,8 +400,10 @@ impl Conversation {
         match self.health {
             Health::Draining => Reply::new(421, "4.3.2 The relay is about to end; come again"),
             Health::Failed => Reply::new(421, "4.3.0 The relay cannot keep messages now"),
-            Health::Ready if !is_known => Refusal::Unknown.reply(),
-            Health::Ready => Reply::new(220, format!("{} ESMTP sendas", self.hostname)),
+            Health::Ready | Health::Full if !is_known => Refusal::Unknown.reply(),
+            Health::Ready | Health::Full => {
+                Reply::new(220, format!("{} ESMTP sendas", self.hostname))
+            }
         }
     }
 
@@ -479,6 +483,9 @@ impl Conversation {
             Health::Ready => {}
             Health::Draining => return Reply::new(421, "4.3.2 The relay is about to end"),
             Health::Failed => return Reply::new(421, "4.3.0 The relay cannot keep messages now"),
+            Health::Full => {
+                return Reply::new(452, "4.3.1 No room to keep a message; try later");
+            }
         }
         if self.messages >= MESSAGES_MAX {
             return Reply::new(421, "4.7.0 Enough for one session");

@@ -3,6 +3,8 @@
 mod auth;
 mod body;
 mod conversation;
+#[cfg(test)]
+mod faults;
 mod refuse;
 mod shell;
 #[cfg(test)]

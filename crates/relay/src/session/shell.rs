@@ -397,6 +397,8 @@ impl Context {
             Health::Draining
         } else if self.spool.alive().is_err() {
             Health::Failed
+        } else if self.is_short_of_room() {
+            Health::Full
         } else {
             Health::Ready
         }

@@ -249,6 +249,7 @@ mod tests {
                 ways,
                 schedule: Mutex::new(Schedule::new(Pace::default(), 1)),
                 unsettled: Unsettled::default(),
+                clocks: Mutex::new(clock.now()),
                 freed: Bell::new(),
             };
             Self {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use sendas_envelope::{Envelope, Mailbox};
 use sendas_spool::{Claim, SpoolError};
-use sendas_submit::{Attempt, Lease, Message, Outcome, Submission, verdict};
+use sendas_submit::{Attempt, Lease, Message, MessageError, Outcome, Submission, verdict};
 use tokio_util::sync::CancellationToken;
 
 use super::ending::Ending;
+use super::load::LoadError;
 use super::{Delivery, Ways, load};
 use crate::limits::{BATCH_OCTETS_MAX, LEASE};
 use crate::log;
@@ -97,6 +98,12 @@ impl Batch {
         };
         let message = match loaded {
             Ok(message) => message,
+            // No later attempt would find it otherwise: it waits for a person.
+            Err(LoadError::Message(error @ (MessageError::LineEnd(_) | MessageError::Empty))) => {
+                log::unsendable(claim.id, &error);
+                self.end(&claim, Ending::unsendable(&claim, &error)).await;
+                return None;
+            }
             Err(error) => {
                 log::not_loaded(claim.id, &error);
                 let until = self

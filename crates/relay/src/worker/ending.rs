@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sendas_envelope::Mailbox;
 use sendas_exchange::Scope;
 use sendas_spool::{Claim, Outcome as Kept, Settlement, SpoolError};
-use sendas_submit::{Failure, Origin, Outcome};
+use sendas_submit::{Failure, MessageError, Origin, Outcome};
 
 use super::batch::{Batch, Parcel};
 use super::settle::{Case, Given, Judged, cause};
@@ -41,6 +41,22 @@ impl Ending {
         let back = Settlement::give_back(claim, Some((until, reason.to_owned())));
         Self {
             outcomes: back.outcomes,
+            ..Self::back()
+        }
+    }
+
+    /// What is stored cannot be sent as it is: a person has to look.
+    pub(super) fn unsendable(claim: &Claim, error: &MessageError) -> Self {
+        let held = |&number| {
+            let held = Kept::Held {
+                reason: "unsendable".to_owned(),
+                status: None,
+                reply: error.to_string(),
+            };
+            (number, held)
+        };
+        Self {
+            outcomes: claim.numbers.iter().map(held).collect(),
             ..Self::back()
         }
     }

@@ -8,6 +8,8 @@ mod ending;
 mod load;
 mod notify;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,16 +17,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sendas_entra::Clock;
+use sendas_entra::{Clock, Moment};
 use sendas_envelope::Mailbox;
-use sendas_spool::{Filter, MailboxDue, Spool, SpoolError, State, Verdict, View};
+use sendas_spool::{
+    Change, Filter, MailboxDue, MessageId, Spool, SpoolError, State, Verdict, View,
+};
 use sendas_submit::Pool;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::context::Counters;
-use crate::limits::{BATCH_MESSAGES_MAX, SWEEP_EVERY};
+use crate::limits::{BATCH_MESSAGES_MAX, CLOCK_STEP_BACK, SWEEP_EVERY};
 use crate::log;
 use crate::policy::Policy;
 use crate::schedule::{Answer, Schedule, Way};
@@ -42,6 +46,8 @@ pub(crate) struct Delivery {
     pub(crate) schedule: Mutex<Schedule>,
     /// Claims that ended and could not be stored yet.
     pub(crate) unsettled: Unsettled,
+    /// Both clocks when they were last compared.
+    pub(crate) clocks: Mutex<Moment>,
     /// A send has ended: there may be room for another.
     pub(crate) freed: Notify,
 }
@@ -201,6 +207,7 @@ impl Delivery {
     }
 
     async fn tidy_once(&self, ages: &mut Ages, stop: &CancellationToken) -> Result<(), SpoolError> {
+        self.compare_clocks().await?;
         let (history, terms) = {
             let ways = self.ways.borrow();
             (ways.history, ways.terms)
@@ -218,13 +225,48 @@ impl Delivery {
         Ok(())
     }
 
+    /// A wall clock that was set back leaves dates behind that nobody meant: they are given up.
+    async fn compare_clocks(&self) -> Result<(), SpoolError> {
+        let now = self.clock.now();
+        let before = {
+            // A panic elsewhere leaves nothing half-done behind this lock.
+            let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *clocks, now)
+        };
+        let passed = now.steady.saturating_sub(before.steady);
+        let expected = before.wall.saturating_add(passed).unwrap_or(before.wall);
+        let back = Duration::try_from(expected.duration_since(now.wall)).unwrap_or(Duration::ZERO);
+        if back < CLOCK_STEP_BACK {
+            return Ok(());
+        }
+        self.schedule().clock_set_back(now.wall);
+        let waiting = Filter::state(State::Waiting);
+        let tried = self
+            .spool
+            .change(&waiting, &Change::Retry, now.wall)
+            .await?;
+        log::clock_set_back(back, tried);
+        Ok(())
+    }
+
     /// Messages whose last attempt ended without a word behind the final dot.
     async fn judge_suspects(&self, terms: Terms) -> Result<(), SpoolError> {
-        let filter = Filter::state(State::Suspect);
-        let ids = self
-            .spool
-            .read(move |view| view.ids(&filter, None, usize::MAX))
-            .await?;
+        let mut after = None;
+        loop {
+            let filter = Filter::state(State::Suspect);
+            let ids = self
+                .spool
+                .read(move |view| view.ids(&filter, after, usize::MAX))
+                .await?;
+            let Some(last) = ids.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            self.judge(ids, terms).await?;
+        }
+    }
+
+    async fn judge(&self, ids: Vec<MessageId>, terms: Terms) -> Result<(), SpoolError> {
         for id in ids {
             let verdict = match terms.uncertain {
                 sendas_config::Uncertain::Resend => Verdict::Resend,

@@ -1,13 +1,13 @@
 //! Notices on their way into the spool.
 
-use sendas_envelope::{Body as Holds, Envelope, Notify, Recipient, Return, ReversePath};
-use sendas_spool::{Claim, Origin, SpoolError, Staged, Submission};
+use sendas_envelope::{Address, Mailbox};
+use sendas_spool::{Claim, SpoolError, Staged, Submission};
 
 use super::{Delivery, Ways, load};
-use crate::dsn::{self, Action, Facts, Fate, Original};
-use crate::limits::RETURNED_OCTETS_MAX;
+use crate::dsn::{self, Action, Facts, Fate, Notice, Original};
 use crate::log;
 use crate::memo::Memo;
+use crate::schedule::PACE;
 
 impl Delivery {
     /// Writes the notices that these fates call for; nobody is told who must not be.
@@ -27,6 +27,7 @@ impl Delivery {
         let service = principal
             .and_then(|at| ways.pools.get(at))
             .map_or_else(String::new, |pool| pool.connector().host().to_owned());
+        let (from, mailbox) = self.notice_way(ways, claim, memo);
         for action in [Action::Failed, Action::Delayed, Action::Relayed] {
             let own: Vec<Fate> = fates
                 .iter()
@@ -37,12 +38,7 @@ impl Delivery {
                 continue;
             }
             let now = self.clock.now().wall;
-            let is_whole = action == Action::Failed && claim.envelope.ret == Some(Return::Full);
-            let octets_max = if is_whole && claim.envelope.body != Holds::Binary {
-                RETURNED_OCTETS_MAX
-            } else {
-                0
-            };
+            let octets_max = dsn::returned_octets_max(action, &claim.envelope);
             let mut body = self.spool.body(claim.id, now).await?;
             let (octets, has_all) = load::start(&mut body, octets_max).await?;
             let original = if has_all {
@@ -50,15 +46,11 @@ impl Delivery {
             } else {
                 Original::Header(&octets)
             };
-            let (from, mailbox) = match ways.policy.postmaster() {
-                Some(route) => (route.address.clone(), route.mailbox.clone()),
-                None => (claim.mailbox.address().clone(), claim.mailbox.clone()),
-            };
             let id = self.spool.next_id(now);
             let facts = Facts {
                 id: id.to_string(),
                 hostname: self.hostname.to_string(),
-                from,
+                from: from.clone(),
                 to: to.clone(),
                 now,
                 arrived_at: claim.accepted_at,
@@ -67,26 +59,41 @@ impl Delivery {
                 envelope_id: claim.envelope.envelope_id.clone(),
                 service: service.clone(),
             };
-            let text = dsn::compose(&facts, &own, original);
-            let mut recipient = Recipient::from(to.clone());
-            recipient.notify = Some(Notify::Never);
-            let Ok(mut envelope) = Envelope::new(ReversePath::Null, vec![recipient]) else {
-                continue;
-            };
-            envelope.body = Holds::EightBit;
-            let mut submission = Submission::new(envelope, mailbox);
-            submission.id = Some(id);
-            submission.subject = format!("notice about {}", claim.id);
-            submission.message_id = format!("<{id}@{}>", self.hostname);
-            submission.origin = Origin {
-                client: "sendas".to_owned(),
-                protocol: "notice".to_owned(),
-                ..Origin::default()
-            };
-            let staged = self.spool.stage_whole(&text).await?;
+            let Notice { submission, octets } =
+                Notice::new(&facts, id, mailbox.clone(), &own, original);
+            let staged = self.spool.stage_whole(&octets).await?;
             log::notified(claim.id, id, action.as_str(), &to);
             notices.push((submission, staged));
         }
         Ok(notices)
+    }
+
+    /// Who a notice is from, and the mailbox that sends it: the postmaster's where there is one,
+    /// else the message's own; the client's owner tells itself when that mailbox cannot send.
+    fn notice_way(&self, ways: &Ways, claim: &Claim, memo: &Memo) -> (Address, Mailbox) {
+        let first = match ways.policy.postmaster() {
+            Some(route) => (route.address.clone(), route.mailbox.clone()),
+            None => (claim.mailbox.address().clone(), claim.mailbox.clone()),
+        };
+        let now = self.clock.now().wall;
+        let schedule = self.schedule();
+        let can_send = |mailbox: &Mailbox| {
+            // A mailbox that only waits for its pace can.
+            ways.way_of(mailbox).is_some_and(|(_, way)| {
+                let waiting = schedule.waiting(mailbox, way, now);
+                waiting.is_none_or(|waiting| waiting.cause.reason == PACE)
+            })
+        };
+        if can_send(&first.1) {
+            return first;
+        }
+        let owner = memo
+            .owner
+            .as_ref()
+            .and_then(|owner| ways.policy.route(owner));
+        owner
+            .map(|route| (route.address, route.mailbox))
+            .filter(|(_, mailbox)| can_send(mailbox))
+            .unwrap_or(first)
     }
 }

@@ -1,5 +1,6 @@
 //! Sockets, TLS, logins, proxies, caps, reloads.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,17 @@ async fn tls(
     alpn: &[&[u8]],
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let pem = std::fs::read(stage.folder.path().join("relay.pem")).unwrap();
+    trusting(&pem, stream, alpn).await
+}
+
+async fn trusting(
+    pem: &[u8],
+    stream: TcpStream,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots
-        .add(CertificateDer::from_pem_slice(&pem).unwrap())
+        .add(CertificateDer::from_pem_slice(pem).unwrap())
         .unwrap();
     let mut config = rustls::ClientConfig::builder_with_provider(sendas_tls::provider())
         .with_safe_default_protocol_versions()
@@ -212,4 +221,123 @@ async fn a_drain_says_goodbye_and_keeps_what_is_arriving() {
     assert!(busy.say(".").await.starts_with("250 2.0.0 Kept"));
     assert!(busy.reply().await.starts_with("421"));
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_speaks_before_the_greeting_is_not_listened_to() {
+    let stage = Stage::set().await;
+    let mut talkers = 0;
+    for _ in 0..20 {
+        // Nothing else runs here between the two calls: the octets are there when it is accepted.
+        let stream = std::net::TcpStream::connect(stage.addresses[0]).unwrap();
+        (&stream).write_all(b"EHLO early\r\n").unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut all = String::new();
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        stream.write_all(b"QUIT\r\n").await.ok();
+        stream.read_to_string(&mut all).await.ok();
+        if all.starts_with("554 5.5.1 ") {
+            assert!(!all.contains("250"), "{all}");
+            talkers += 1;
+        }
+    }
+    assert_eq!(talkers, 20);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.pem");
+    let names = ["127.0.0.1".to_owned()];
+    let now = "2026-11-23T05:06:07Z".parse().unwrap();
+    let make = || {
+        drop(std::fs::remove_file(&path));
+        drop(sendas_relay::Identity::own(&path, &names, now).unwrap());
+        std::fs::read(&path).unwrap()
+    };
+    let first = make();
+    let stage = Stage::with(|relay| relay.certificate = Some(path.clone())).await;
+    let connect = async |pem: &[u8]| {
+        let stream = TcpStream::connect(stage.addresses[2]).await.unwrap();
+        trusting(pem, stream, &[]).await
+    };
+    let mut old = Client::over(connect(&first).await.unwrap()).await;
+    let second = make();
+    stage.control.renew_certificate();
+    assert!(
+        connect(&first).await.is_err(),
+        "the old one is not shown any more"
+    );
+    let mut new = Client::over(connect(&second).await.unwrap()).await;
+    for broken in [&b"nothing"[..], &first[..first.len() / 2], b""] {
+        std::fs::write(&path, broken).unwrap();
+        stage.control.renew_certificate();
+        assert!(connect(&second).await.is_ok(), "the last good one stays");
+    }
+    std::fs::remove_file(&path).unwrap();
+    stage.control.renew_certificate();
+    assert!(connect(&second).await.is_ok());
+    // Sessions go on with what they began with.
+    assert!(old.say("EHLO c").await.starts_with("250"));
+    assert!(new.say("EHLO c").await.starts_with("250"));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_recipients_are_refused_one_by_one() {
+    let stage = Stage::with(|relay| relay.recipients_max = 3).await;
+    let mut client = stage.client().await;
+    client
+        .open(
+            &stage.own,
+            &["a@example.org", "b@example.org", "c@example.org"],
+        )
+        .await;
+    for _ in 0..3 {
+        let reply = client.say("RCPT TO:<d@example.org>").await;
+        assert!(reply.starts_with("452 4.5.3 "), "{reply}");
+    }
+    client.say("DATA").await;
+    client.write(b"Subject: s\r\n\r\nx\r\n").await;
+    assert!(client.say(".").await.starts_with("250"));
+    let all = stage.settled(1).await;
+    assert_eq!(all[0].summary.deliveries.len(), 3);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn overlong_lines_are_refused_or_cut_and_never_passed_on() {
+    for wrap in [false, true] {
+        let stage = Stage::with(|relay| {
+            if wrap {
+                relay.clients[0].long_lines = sendas_config::LongLines::Wrap;
+            }
+        })
+        .await;
+        let line = "word ".repeat(1_000);
+        let reply = stage
+            .send(
+                &["a@example.org"],
+                &format!("Subject: s\r\n\r\n{line}\r\nlast\r\n"),
+            )
+            .await;
+        if !wrap {
+            assert!(
+                reply.starts_with("554 5.6.0 A line is longer than 998 octets"),
+                "{reply}"
+            );
+            stage.stop().await;
+            continue;
+        }
+        assert!(reply.starts_with("250"), "{reply}");
+        stage.settled(1).await;
+        let seen = stage.sandbox.messages(&sendas_sandbox::Filter::default());
+        let raw = stage.sandbox.raw(seen[0].id).unwrap().unwrap();
+        let raw = String::from_utf8(raw.to_vec()).unwrap();
+        assert!(raw.lines().all(|line| line.len() <= 998), "{raw}");
+        let (_, body) = raw.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body.replace("\r\n", ""), format!("{line}last"));
+        stage.stop().await;
+    }
 }

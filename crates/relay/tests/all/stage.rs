@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendas_config::{
-    Credential as Kept, IpNetwork, LineEndings, Listen, ListenTls, Login, MailboxEntry, Pattern,
-    Principal as Configured, RelayClient, RewriteFrom, Uncertain,
+    Credential as Kept, IpNetwork, LineEndings, Listen, ListenTls, Login, LongLines, MailboxEntry,
+    Pattern, Principal as Configured, RelayClient, RewriteFrom, Uncertain,
 };
 use sendas_entra::{
     ClientId, Cloud, Credential, EntraTokenSource, HttpClient, Principal, Proxy, SystemClock,
@@ -17,7 +17,7 @@ use sendas_relay::schedule::Pace;
 use sendas_relay::{Base, Control, Relay, Setup, View, listeners};
 use sendas_sandbox::{Fault, Options, Preset, Running, Sandbox};
 use sendas_smtp::ClientName;
-use sendas_spool::{Disk, Filter, Message, RealDisk, Spool, State};
+use sendas_spool::{Disk, Filter, Message, RealDisk, Spool, SpoolError, State};
 use sendas_submit::{Connector, Pool, PoolLimits};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -33,7 +33,7 @@ pub(crate) struct Stage {
     pub(crate) folder: tempfile::TempDir,
     relay: sendas_config::Relay,
     shutdown: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), sendas_spool::SpoolError>>,
+    task: tokio::task::JoinHandle<Result<(), SpoolError>>,
 }
 
 /// A client that may do everything as the sandbox's first mailbox.
@@ -50,6 +50,7 @@ pub(crate) fn client(own: &str) -> RelayClient {
         recipients_max: None,
         messages_per_minute: None,
         line_endings: LineEndings::Strict,
+        long_lines: LongLines::Refuse,
         owner: None,
     }
 }
@@ -209,6 +210,13 @@ impl Stage {
             })
             .await
             .unwrap()
+    }
+
+    /// Waits for the relay to end by itself.
+    pub(crate) async fn ended(self) -> Result<(), SpoolError> {
+        let ended = self.task.await.unwrap();
+        self.sandbox.stop().await;
+        ended
     }
 
     pub(crate) async fn stop(self) -> tempfile::TempDir {
