@@ -61,6 +61,23 @@ impl Machine {
         folder.unwrap_or_default().join("sendas")
     }
 
+    /// The machine's name, as the system keeps it; `localhost` where it keeps none.
+    pub(crate) fn hostname(&self) -> String {
+        let kept = ["/proc/sys/kernel/hostname", "/etc/hostname"]
+            .iter()
+            .find_map(|path| std::fs::read_to_string(path).ok());
+        let said = ["HOSTNAME", "COMPUTERNAME"]
+            .iter()
+            .find_map(|name| self.environment.get(name).map(str::to_owned));
+        let name = kept.or(said).unwrap_or_default();
+        let name = name.trim();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        if name.is_empty() || !name.chars().all(plain) {
+            return "localhost".to_owned();
+        }
+        name.to_owned()
+    }
+
     /// The user's configuration file, then the system's.
     fn usual_files(&self) -> Vec<PathBuf> {
         let folder = if cfg!(windows) {

@@ -23,6 +23,8 @@ use crate::{configuration, output};
 
 use super::queue;
 
+mod limits;
+
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -99,6 +101,7 @@ fn serve(relay: &Relay, global: &Global, machine: &Machine) -> Outcome {
         return Ok(Exit::Done);
     }
     let settings = setup.relay.clone();
+    limits::raise(settings.connections_max);
     let spool = queue::open(&index)?;
     let base = Base {
         spool,
@@ -172,29 +175,12 @@ fn setup(settings: &Settings, machine: &Machine) -> Result<Setup, Box<Failure>> 
         sendas_config::Spool::Postgres(_) => PathBuf::from("relay.tls.pem"),
     };
     Ok(Setup {
-        hostname: relay.hostname.clone().unwrap_or_else(|| hostname(machine)),
+        hostname: relay.hostname.clone().unwrap_or_else(|| machine.hostname()),
         relay,
         principals: settings.principals.clone(),
         pools,
         own_certificate,
     })
-}
-
-/// The machine's name, as the system keeps it; `localhost` where it keeps none.
-fn hostname(machine: &Machine) -> String {
-    let kept = ["/proc/sys/kernel/hostname", "/etc/hostname"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok());
-    let said = ["HOSTNAME", "COMPUTERNAME"]
-        .iter()
-        .find_map(|name| machine.environment.get(name).map(str::to_owned));
-    let name = kept.or(said).unwrap_or_default();
-    let name = name.trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
-    if name.is_empty() || !name.chars().all(plain) {
-        return "localhost".to_owned();
-    }
-    name.to_owned()
 }
 
 /// The socket for programs of this machine; without it they write into the spool themselves.
@@ -253,14 +239,20 @@ impl<'a> Watcher<'a> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        // Beyond a limit on the size of files a write fails, as on a full disk; without a handler
+        // the process would be killed.
+        #[cfg(target_os = "linux")]
+        let size = signal(SignalKind::from_raw(limits::SIGXFSZ))?;
         Ok(async move {
+            #[cfg(target_os = "linux")]
+            let _size = size;
             let mut look = tokio::time::interval(LOOK_EVERY);
             let mut status = tokio::time::interval(STATUS_EVERY);
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => break,
                     _ = terminate.recv() => break,
-                    _ = hangup.recv() => self.reload(true),
+                    _ = hangup.recv() => self.reload_as_asked(),
                     _ = look.tick() => self.reload(false),
                     _ = status.tick() => self.tell_status().await,
                 }
@@ -282,6 +274,16 @@ impl<'a> Watcher<'a> {
             }
             self.stop();
         })
+    }
+
+    /// Reloads, and tells the service manager when that has begun and ended (`Type=notify-reload`).
+    #[cfg(unix)]
+    fn reload_as_asked(&mut self) {
+        if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
+            tell(&[sd_notify::NotifyState::Reloading, now]);
+        }
+        self.reload(true);
+        tell(&[sd_notify::NotifyState::Ready]);
     }
 
     fn stop(&self) {

@@ -6,6 +6,8 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(unix)]
+pub(crate) mod relay;
 pub(crate) mod transcript;
 
 use std::path::Path;

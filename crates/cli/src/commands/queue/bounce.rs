@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use sendas_envelope::{Class, Status};
+use sendas_relay::dsn::{self, Action, Notice};
 use sendas_spool::{Claim, MessageId, Outcome as Fate, Settlement, Spool, SpoolError, State};
 
 use super::change::{self, Deed};
 use super::limits::BOUNCE_LEASE;
-use super::notice::{self, Notice};
+use super::notice::Desk;
 use super::{Bounce, confirm, refused, show};
 use crate::exit::Exit;
 use crate::report::{Failure, Outcome};
@@ -24,7 +25,7 @@ const REASON: &str = "bounced-by-hand";
 /// X.0.0 is all that RFC 3463 has for a person's decision.
 const STATUS: Status = Status::new(Class::Permanent, 0, 0);
 
-pub(super) async fn run(spool: &Spool, bounce: &Bounce) -> Outcome {
+pub(super) async fn run(spool: &Spool, bounce: &Bounce, desk: &Desk) -> Outcome {
     let now = clock::now();
     let confirmed = &bounce.confirmed;
     let changing = &confirmed.changing;
@@ -49,7 +50,7 @@ pub(super) async fn run(spool: &Spool, bounce: &Bounce) -> Outcome {
         .map_err(|error| refused("nothing was done", &error))?;
     let mut changed = 0;
     for id in ids {
-        match give_up(spool, id, bounce, now).await {
+        match give_up(spool, id, bounce, desk, now).await {
             Ok(()) => changed += 1,
             // Sent, removed or taken by the relay since it was listed.
             Err(
@@ -67,13 +68,14 @@ async fn give_up(
     spool: &Spool,
     id: MessageId,
     bounce: &Bounce,
+    desk: &Desk,
     now: Timestamp,
 ) -> Result<(), SpoolError> {
     let claim = spool.claim_id(id, true, BOUNCE_LEASE, now).await?;
     let notice = if bounce.silent {
         None
     } else {
-        notice(spool, &claim, &bounce.text, now).await?
+        notice(spool, &claim, &bounce.text, desk, now).await?
     };
     let outcomes = claim
         .numbers
@@ -104,22 +106,26 @@ async fn notice(
     spool: &Spool,
     claim: &Claim,
     text: &str,
+    desk: &Desk,
     now: Timestamp,
 ) -> Result<Option<Notice>, SpoolError> {
-    let header = match spool.body(claim.id, now).await {
-        Ok(mut body) => show::start(&mut body).await?,
-        Err(SpoolError::BodyGone(_) | SpoolError::Damaged { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let Some(to) = notice::addressee(claim) else {
+    let Some(to) = dsn::addressee_of(claim) else {
         return Ok(None);
     };
-    Ok(notice::failure(
-        claim,
-        to,
-        show::header_of(&header),
-        text,
-        STATUS,
-        now,
-    ))
+    let whole_max = dsn::returned_octets_max(Action::Failed, &claim.envelope);
+    let (octets, is_whole) = match spool.body(claim.id, now).await {
+        Ok(mut body) if body.octets() <= whole_max => {
+            let mut octets = Vec::new();
+            while let Some(piece) = body.piece().await? {
+                octets.extend_from_slice(&piece);
+            }
+            (octets, true)
+        }
+        Ok(mut body) => (show::start(&mut body).await?, false),
+        Err(SpoolError::BodyGone(_) | SpoolError::Damaged { .. }) => (Vec::new(), false),
+        Err(error) => return Err(error),
+    };
+    let id = spool.next_id(now);
+    let said = (text, STATUS);
+    Ok(desk.failure(claim, to, id, &octets, is_whole, said, now))
 }

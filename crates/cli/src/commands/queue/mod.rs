@@ -202,8 +202,9 @@ pub(crate) fn run(command: &Queue, global: &Global, machine: &Machine) -> Outcom
         return without_spool(command, &index);
     }
     let spool = open(&index)?;
+    let desk = notice::Desk::new(&loaded.settings, machine.hostname());
     let outcome = runtime::run(Box::pin(async {
-        let outcome = serve(command, &spool).await;
+        let outcome = serve(command, &spool, &desk).await;
         spool.close().await;
         outcome
     }))?;
@@ -211,7 +212,7 @@ pub(crate) fn run(command: &Queue, global: &Global, machine: &Machine) -> Outcom
     outcome
 }
 
-async fn serve(command: &Queue, spool: &Spool) -> Outcome {
+async fn serve(command: &Queue, spool: &Spool, desk: &notice::Desk) -> Outcome {
     match command {
         Queue::List(list) => {
             let style = if list.json { Style::Json } else { Style::Words };
@@ -222,7 +223,7 @@ async fn serve(command: &Queue, spool: &Spool) -> Outcome {
         Queue::Hold(hold) => change::hold(spool, hold).await,
         Queue::Release(changing) => change::release(spool, changing).await,
         Queue::Remove(confirmed) => change::remove(spool, confirmed).await,
-        Queue::Bounce(bounce) => bounce::run(spool, bounce).await,
+        Queue::Bounce(bounce) => bounce::run(spool, bounce, desk).await,
         Queue::Count(count) => count::run(spool, count).await,
         Queue::Export(export) => port::export(spool, export).await,
         Queue::Import(import) => port::import(spool, import).await,
@@ -243,8 +244,8 @@ pub(crate) fn index(settings: &Settings) -> Result<PathBuf, Box<Failure>> {
         Some(sendas_config::Spool::Sqlite(path)) => Ok(path.clone()),
         Some(sendas_config::Spool::Postgres(_)) => Err(Box::new(
             Failure::configuration("nothing was done: the spool is not on this machine").cause(
-                "relay.spool names a PostgreSQL database, and this command reads spools in files",
-                Some("ask a relay that shares it".to_owned()),
+                "relay.spool names a PostgreSQL database, and this version keeps spools in files",
+                Some("write `spool = \"sqlite:///var/lib/sendas/spool.db\"`".to_owned()),
             ),
         )),
         None => Err(Box::new(

@@ -1,162 +1,89 @@
-//! The notice that a message was given up by hand (RFC 3464). Pure.
-
-use std::fmt::Write as _;
+//! The notice that a message was given up by hand: the relay's own, with a person's words. Pure.
 
 use jiff::Timestamp;
-use sendas_envelope::{Address, Body, Envelope, Notify, Recipient, ReversePath, Status};
-use sendas_spool::{Claim, Origin, Submission};
-use serde::Deserialize;
+use sendas_config::Settings;
+use sendas_envelope::{Address, Mailbox, Notify, Status};
+use sendas_relay::dsn::{Action, Facts, Fate, Notice, Original};
+use sendas_spool::{Claim, MessageId};
 
-use crate::clock;
-
-/// A notice to be stored with the decision it tells.
-pub(super) struct Notice {
-    pub(super) submission: Submission,
-    pub(super) octets: Vec<u8>,
+/// Who writes notices here.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// What the relay calls itself.
+    pub(super) hostname: String,
+    /// Who notices are from, and the mailbox that sends them; none: the message's own.
+    pub(super) postmaster: Option<(Address, Mailbox)>,
 }
 
-/// What the relay keeps with a message, as far as it says who is told. Version 1.
-#[derive(Deserialize)]
-struct Memo {
-    v: u8,
-    #[serde(default)]
-    owner: String,
-    #[serde(default)]
-    rewritten: bool,
-}
-
-/// Who is told about a message: the client's owner where it has one, else the sender. Nobody for
-/// a notice, and nobody for a sender that the relay put in place of another: its mailbox may be
-/// a stranger's.
-pub(super) fn addressee(claim: &Claim) -> Option<Address> {
-    let sender = claim.envelope.reverse_path.address()?;
-    let memo = serde_json::from_str::<Memo>(&claim.memo)
-        .ok()
-        .filter(|memo| memo.v == 1);
-    match memo {
-        Some(memo) if !memo.owner.is_empty() => memo.owner.parse().ok(),
-        Some(memo) if memo.rewritten => None,
-        _ => Some(sender.clone()),
-    }
-}
-
-/// The notice for a claim's recipients that failed; none for those whose sender asked for none
-/// (RFC 3461 §4.1).
-pub(super) fn failure(
-    claim: &Claim,
-    sender: Address,
-    header: &[u8],
-    text: &str,
-    status: Status,
-    now: Timestamp,
-) -> Option<Notice> {
-    let mailbox = &claim.mailbox;
-    let failed: Vec<&Recipient> = claim
-        .envelope
-        .recipients()
-        .iter()
-        .filter(|recipient| recipient.notify.is_none_or(Notify::failure))
-        .collect();
-    if failed.is_empty() {
-        return None;
-    }
-    let boundary = format!("=_{}", claim.id);
-    let reporter = mailbox.address().domain();
-    let message_id = format!("<{}.bounce@{reporter}>", claim.id);
-    let mut out = String::with_capacity(2048);
-    _ = write!(
-        out,
-        "From: Mail Delivery System <{mailbox}>\r\n\
-         To: {sender}\r\n\
-         Subject: Undelivered mail returned to sender\r\n\
-         Date: {}\r\n\
-         Message-ID: {message_id}\r\n\
-         Auto-Submitted: auto-replied\r\n\
-         MIME-Version: 1.0\r\n\
-         Content-Type: multipart/report; report-type=delivery-status; boundary=\"{boundary}\"\r\n\
-         \r\n\
-         --{boundary}\r\n\
-         Content-Type: text/plain; charset=utf-8\r\n\
-         Content-Transfer-Encoding: 8bit\r\n\
-         \r\n\
-         The message below was not delivered to:\r\n\r\n",
-        clock::date_field(now),
-        mailbox = mailbox.as_str(),
-    );
-    for recipient in &failed {
-        _ = write!(out, "  {}\r\n", recipient.path.as_str());
-    }
-    _ = write!(
-        out,
-        "\r\n{text}\r\n\r\n\
-         --{boundary}\r\n\
-         Content-Type: message/delivery-status\r\n\
-         \r\n\
-         Reporting-MTA: dns; {reporter}\r\n"
-    );
-    if let Some(id) = &claim.envelope.envelope_id {
-        _ = write!(out, "Original-Envelope-Id: {}\r\n", id.to_xtext());
-    }
-    _ = write!(
-        out,
-        "Arrival-Date: {}\r\n",
-        clock::date_field(claim.accepted_at)
-    );
-    for recipient in &failed {
-        out.push_str("\r\n");
-        if let Some(original) = &recipient.original {
-            _ = write!(
-                out,
-                "Original-Recipient: {}; {}\r\n",
-                original.kind(),
-                original.as_str()
-            );
+impl Desk {
+    /// As the relay of these settings would write; `hostname` where they name none.
+    pub(super) fn new(settings: &Settings, hostname: String) -> Self {
+        let relay = settings.relay.as_ref();
+        let postmaster = relay
+            .and_then(|relay| relay.postmaster.as_deref())
+            .and_then(|address| {
+                let entries = settings.principals.iter().map(|p| p.mailboxes.as_slice());
+                let coverage = sendas_config::coverage(entries, address)?;
+                Some((address.parse().ok()?, coverage.mailbox.parse().ok()?))
+            });
+        Self {
+            hostname: relay
+                .and_then(|relay| relay.hostname.clone())
+                .unwrap_or(hostname),
+            postmaster,
         }
-        let is_wide = recipient
-            .path
-            .address()
-            .is_some_and(Address::needs_smtputf8);
-        _ = write!(
-            out,
-            "Final-Recipient: {}; {}\r\n\
-             Action: failed\r\n\
-             Status: {status}\r\n",
-            if is_wide { "utf-8" } else { "rfc822" },
-            recipient.path.as_str()
-        );
     }
-    _ = write!(
-        out,
-        "\r\n--{boundary}\r\nContent-Type: text/rfc822-headers\r\n\r\n"
-    );
-    let mut octets = out.into_bytes();
-    octets.extend_from_slice(header);
-    if !octets.ends_with(b"\r\n") {
-        octets.extend_from_slice(b"\r\n");
+
+    /// The notice for a claim's recipients that failed; none for those whose sender asked for
+    /// none (RFC 3461 §4.1). `octets` is the message, its first part, or nothing.
+    pub(super) fn failure(
+        &self,
+        claim: &Claim,
+        to: Address,
+        id: MessageId,
+        octets: &[u8],
+        is_whole: bool,
+        (text, status): (&str, Status),
+        now: Timestamp,
+    ) -> Option<Notice> {
+        let fates: Vec<Fate> = claim
+            .envelope
+            .recipients()
+            .iter()
+            .filter(|recipient| recipient.notify.is_none_or(Notify::failure))
+            .map(|recipient| Fate {
+                recipient: recipient.clone(),
+                action: Action::Failed,
+                status,
+                reply: text.to_owned(),
+                is_from_service: false,
+                until: None,
+            })
+            .collect();
+        if fates.is_empty() {
+            return None;
+        }
+        let (from, mailbox) = self
+            .postmaster
+            .clone()
+            .unwrap_or_else(|| (claim.mailbox.address().clone(), claim.mailbox.clone()));
+        let facts = Facts {
+            id: id.to_string(),
+            hostname: self.hostname.clone(),
+            from,
+            to,
+            now,
+            arrived_at: claim.accepted_at,
+            queue_id: claim.id.to_string(),
+            message_id: claim.message_id.clone(),
+            envelope_id: claim.envelope.envelope_id.clone(),
+            service: String::new(),
+        };
+        let original = if is_whole {
+            Original::Whole(octets)
+        } else {
+            Original::Header(octets)
+        };
+        Some(Notice::new(&facts, id, mailbox, &fates, original))
     }
-    octets.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    // A notice about a notice helps nobody.
-    let quiet = Recipient {
-        notify: Some(Notify::Never),
-        ..Recipient::from(sender)
-    };
-    let mut envelope = Envelope::new(ReversePath::Null, vec![quiet]).ok()?;
-    envelope.body = if octets.is_ascii() {
-        Body::SevenBit
-    } else {
-        Body::EightBit
-    };
-    Some(Notice {
-        submission: Submission {
-            origin: Origin {
-                client: "notice".to_owned(),
-                protocol: "local".to_owned(),
-                ..Origin::default()
-            },
-            subject: "Undelivered mail returned to sender".to_owned(),
-            message_id,
-            ..Submission::new(envelope, mailbox.clone())
-        },
-        octets,
-    })
 }
