@@ -79,7 +79,7 @@ pub(crate) fn unsendable(id: MessageId, error: &sendas_submit::MessageError) {
     tracing::error!(queue_id = %id, %error, "a stored message cannot be sent as it is; it is held");
 }
 
-pub(crate) fn clock_set_back(by: std::time::Duration, tried: u64) {
+pub(crate) fn clock_set_back(by: Duration, tried: u64) {
     tracing::warn!(
         ?by,
         tried,
