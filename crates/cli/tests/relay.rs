@@ -15,11 +15,11 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sendas_sandbox::Filter as Seen;
 use sendas_spool::{Filter, State};
-use support::relay::{Relay, Shop, tcp};
+use support::relay::{Relay, Shop, now, tcp};
 
 /// Runs what blocks beside the sandbox.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -230,7 +230,7 @@ async fn a_stop_under_load_loses_nothing_and_repeats_nothing() {
     });
     let relay = shop.ready();
     let spool = shop.open_spool();
-    let started = Instant::now();
+    let started = now();
     loop {
         let open = Filter::open();
         let (left, _) = spool.read(move |view| view.count(&open)).await.unwrap();
@@ -328,7 +328,7 @@ async fn without_descriptors_nothing_is_lost_and_it_goes_on() {
     assert!(reply.unwrap().starts_with("250 "));
     promised.push("after".to_owned());
     let spool = shop.open_spool();
-    let started = Instant::now();
+    let started = now();
     loop {
         let all = shop.sandbox.messages(&Seen::default());
         let missing = promised

@@ -20,11 +20,11 @@ use std::io;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sendas_sandbox::Filter as Seen;
 use sendas_spool::{Change, EventKind, Filter, State};
-use support::relay::{Relay, Shop};
+use support::relay::{Relay, Shop, now};
 
 /// How long the rest may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -59,7 +59,7 @@ async fn nothing_acknowledged_is_lost_by_a_kill() {
         promised: Mutex::default(),
         moments: Mutex::new(0x5eed),
     };
-    let started = Instant::now();
+    let started = now();
     let ledger = tokio::task::spawn_blocking(move || {
         let mut done = 0;
         for set in [
@@ -103,7 +103,9 @@ impl Ledger {
                 .map(|_| scope.spawn(|| self.submit(&replies)))
                 .collect();
             while replies.load(Ordering::Relaxed) < enough
-                && !clients.iter().all(|client| client.is_finished())
+                && !clients
+                    .iter()
+                    .all(std::thread::ScopedJoinHandle::is_finished)
             {
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -206,7 +208,7 @@ impl Ledger {
     async fn settle_up(&self) -> (usize, usize) {
         let relay = self.shop.ready();
         let spool = self.shop.open_spool();
-        let started = Instant::now();
+        let started = now();
         loop {
             let open = Filter::open();
             let (left, _) = spool.read(move |view| view.count(&open)).await.unwrap();
@@ -335,7 +337,7 @@ fn attach(relay: &mut Relay, set: &str, fate: &str) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("strace is installed");
-    let started = Instant::now();
+    let started = now();
     // It may die as soon as one of its threads is seen.
     while !is_traced(relay.id()) && !relay.has_ended() {
         let is_gone = strace.try_wait().unwrap().is_some();
