@@ -40,7 +40,7 @@ fn send(shop: &Shop, relay: &mut Relay, subject: &str) -> String {
 
 async fn arrived(shop: &Shop, count: usize) -> Vec<String> {
     let all = Seen::default();
-    let seen = shop.sandbox.wait(&all, count, Duration::from_secs(60));
+    let seen = shop.sandbox.wait(&all, count, Duration::from_mins(1));
     seen.await.into_iter().map(|m| m.subject).collect()
 }
 

@@ -281,7 +281,7 @@ async fn a_connection_that_ends_inside_the_end_keeps_nothing() {
     }
     let gone = async {
         while stage.view.connections() > 0 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), gone)

@@ -74,7 +74,7 @@ async fn greet<IO: AsyncRead + AsyncWrite + Unpin>(io: IO) -> Option<IO> {
     None
 }
 
-/// Looks at a ClientHello without taking it: does it bring a ticket (`pre_shared_key`)?
+/// Looks at a `ClientHello` without taking it: does it bring a ticket (`pre_shared_key`)?
 async fn brings_ticket(stream: &TcpStream) -> bool {
     let mut hello = vec![0; 16 * 1024];
     loop {

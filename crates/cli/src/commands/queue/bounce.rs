@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sendas_envelope::{Class, Status};
-use sendas_relay::dsn::{self, Action, Notice};
+use sendas_relay::dsn::{self, Action, Notice, Original};
 use sendas_spool::{Claim, MessageId, Outcome as Fate, Settlement, Spool, SpoolError, State};
 
 use super::change::{self, Deed};
@@ -127,5 +127,10 @@ async fn notice(
     };
     let id = spool.next_id(now);
     let said = (text, STATUS);
-    Ok(desk.failure(claim, to, id, &octets, is_whole, said, now))
+    let original = if is_whole {
+        Original::Whole(&octets)
+    } else {
+        Original::Header(&octets)
+    };
+    Ok(desk.failure(claim, to, id, original, said, now))
 }

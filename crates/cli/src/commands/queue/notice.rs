@@ -35,14 +35,13 @@ impl Desk {
     }
 
     /// The notice for a claim's recipients that failed; none for those whose sender asked for
-    /// none (RFC 3461 §4.1). `octets` is the message, its first part, or nothing.
+    /// none (RFC 3461 §4.1).
     pub(super) fn failure(
         &self,
         claim: &Claim,
         to: Address,
         id: MessageId,
-        octets: &[u8],
-        is_whole: bool,
+        original: Original<'_>,
         (text, status): (&str, Status),
         now: Timestamp,
     ) -> Option<Notice> {
@@ -78,11 +77,6 @@ impl Desk {
             message_id: claim.message_id.clone(),
             envelope_id: claim.envelope.envelope_id.clone(),
             service: String::new(),
-        };
-        let original = if is_whole {
-            Original::Whole(octets)
-        } else {
-            Original::Header(octets)
         };
         Some(Notice::new(&facts, id, mailbox, &fates, original))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sendas_envelope::{Address, Envelope, Recipient, Status};
+use sendas_relay::dsn::Original;
 use sendas_spool::{
     Change, Filter, MessageId, Options, Origin, Outcome, Settlement, Spool, State, Submission,
     Summary,
@@ -431,7 +432,7 @@ async fn the_notice_of_a_bounce_is_the_relays_own() {
         let said = ("Given up", status);
         let header = b"Subject: Scan\r\n\r\nbody\r\n";
         let notice = desk
-            .failure(&claim, to, own, header, false, said, at(2))
+            .failure(&claim, to, own, Original::Header(header), said, at(2))
             .unwrap();
         let text = String::from_utf8(notice.octets).unwrap();
         for piece in [
