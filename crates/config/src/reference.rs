@@ -345,6 +345,27 @@ pub const KEYS: &[Key] = &[
         example: "10",
     },
     Key {
+        path: "relay.mailbox_sends_max",
+        kind: Kind::Count,
+        presence: Presence::Default("3"),
+        sentence: "Sends of one mailbox at a time. Exchange Online refuses a fourth with `432`; less leaves room for others who send as the same mailbox. Read at the start.",
+        example: "2",
+    },
+    Key {
+        path: "relay.mailbox_messages_per_minute",
+        kind: Kind::Count,
+        presence: Presence::Default("30"),
+        sentence: "Messages of one mailbox within any minute. Exchange Online takes 30; less leaves room for others, more is for services that take more. Read at the start.",
+        example: "20",
+    },
+    Key {
+        path: "relay.mailbox_recipients_per_day",
+        kind: Kind::Count,
+        presence: Presence::Default("10000"),
+        sentence: "Recipients of one mailbox within any 24 hours. Exchange Online takes 10,000. Read at the start.",
+        example: "5000",
+    },
+    Key {
         path: "relay.proxy_networks",
         kind: Kind::List(&Kind::Network),
         presence: Presence::Optional,

@@ -79,6 +79,13 @@ pub(crate) fn relay(reader: &Reader<'_>, own: &Table, errors: &mut Vec<Complaint
         connections_per_address_max: text(own, "relay.connections_per_address_max")
             .parse()
             .expect(CHECKED),
+        mailbox_sends_max: text(own, "relay.mailbox_sends_max").parse().expect(CHECKED),
+        mailbox_messages_per_minute: text(own, "relay.mailbox_messages_per_minute")
+            .parse()
+            .expect(CHECKED),
+        mailbox_recipients_per_day: text(own, "relay.mailbox_recipients_per_day")
+            .parse()
+            .expect(CHECKED),
         proxy_networks: networks(own, "proxy_networks"),
         retry_for: units::duration(&text(own, "relay.retry_for")).expect(CHECKED),
         delay_notice_after: units::duration(&text(own, "relay.delay_notice_after")).expect(CHECKED),

@@ -135,6 +135,12 @@ pub struct Relay {
     pub connections_max: u32,
     /// Connections at a time from one address.
     pub connections_per_address_max: u32,
+    /// Sends of one mailbox at a time.
+    pub mailbox_sends_max: u32,
+    /// Messages of one mailbox within any minute.
+    pub mailbox_messages_per_minute: u32,
+    /// Recipients of one mailbox within any 24 hours.
+    pub mailbox_recipients_per_day: u32,
     /// Whose connections begin with a PROXY protocol header.
     pub proxy_networks: Vec<IpNetwork>,
     /// How long a message is tried.

@@ -106,7 +106,7 @@ fn serve(relay: &Relay, global: &Global, machine: &Machine) -> Outcome {
     let base = Base {
         spool,
         clock: Arc::new(SystemClock::new()),
-        pace: Pace::default(),
+        pace: pace(&settings),
         seed: identity::seed(),
     };
     let ended = runtime.block_on(async {
@@ -167,7 +167,10 @@ fn setup(settings: &Settings, machine: &Machine) -> Result<Setup, Box<Failure>> 
             connector,
             Arc::new(source),
             Arc::new(SystemClock::new()),
-            PoolLimits::default(),
+            PoolLimits {
+                sessions_per_mailbox: relay.mailbox_sends_max.max(1),
+                ..PoolLimits::default()
+            },
         ));
     }
     let own_certificate = match &relay.spool {
@@ -181,6 +184,15 @@ fn setup(settings: &Settings, machine: &Machine) -> Result<Setup, Box<Failure>> 
         pools,
         own_certificate,
     })
+}
+
+/// How fast a mailbox may send; a mailbox that may send nothing would be a relay that holds all.
+fn pace(relay: &sendas_config::Relay) -> Pace {
+    Pace {
+        sends_at_once: relay.mailbox_sends_max.max(1),
+        messages_per_minute: relay.mailbox_messages_per_minute.max(1),
+        recipients_per_day: relay.mailbox_recipients_per_day.max(1),
+    }
 }
 
 /// The socket for programs of this machine; without it they write into the spool themselves.
