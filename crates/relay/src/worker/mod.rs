@@ -74,12 +74,26 @@ pub(crate) struct Ways {
 /// The shortest time between two looks at the queue: many commits are one look.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// After a look the loop rests for so many times what the look took: a look grows with the mailboxes
+/// that wait, and must not become what the relay does all day.
+const REST_FACTOR: u32 = 4;
+
+/// The longest such rest.
+const REST_MAX: Duration = Duration::from_millis(250);
+
 /// The longest time between two looks: whatever else goes wrong, the queue moves.
 const LOOK_LATEST: Duration = Duration::from_secs(30);
 
 /// Messages of one send.
 #[expect(clippy::cast_possible_truncation, reason = "it is a small constant")]
 const BATCH_MAX: u32 = BATCH_MESSAGES_MAX as u32;
+
+/// Rests, unless the timer is coarser than the rest.
+async fn pause(rest: Duration) {
+    if rest >= Duration::from_millis(1) {
+        tokio::time::sleep(rest).await;
+    }
+}
 
 /// Under which a mailbox's day is kept in the spool.
 const NOTE_PREFIX: &str = "pace/";
@@ -94,7 +108,10 @@ impl Delivery {
         let tidy = sends.spawn(Arc::clone(&self).tidy(stop.clone()));
         let mut changes = self.spool.watch_changes();
         while !stop.is_cancelled() {
+            let begin = self.clock.now().steady;
             let next = self.look(&sends, &stop).await;
+            let took = self.clock.now().steady.saturating_sub(begin);
+            let rest = took.saturating_mul(REST_FACTOR).min(REST_MAX);
             let wait = next
                 .map_or(LOOK_LATEST, |at| {
                     Duration::try_from(at.duration_since(self.clock.now().wall))
@@ -104,9 +121,9 @@ impl Delivery {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
-                () = self.freed.notified() => {}
+                () = self.freed.notified() => pause(rest).await,
                 // The sender lives in the spool: it outlives this loop.
-                _ = changes.changed() => tokio::time::sleep(LOOK_EVERY).await,
+                _ = changes.changed() => tokio::time::sleep(rest.max(LOOK_EVERY)).await,
             }
         }
         sends.close();
