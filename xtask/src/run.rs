@@ -57,11 +57,12 @@ impl Run {
         self
     }
 
-    /// Removes the variables that would change what the product does.
+    /// Removes the variables that would change what the product does; those of the benches stay.
     pub(crate) fn without_settings(mut self) -> Self {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("SENDAS_") || text.starts_with("AZURE_") {
+            let is_ours = text.starts_with("SENDAS_") && !text.starts_with("SENDAS_BENCH_");
+            if is_ours || text.starts_with("AZURE_") {
                 self.command.env_remove(&name);
             }
         }

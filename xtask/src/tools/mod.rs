@@ -87,6 +87,14 @@ pub(crate) fn install_for_benches(workspace: &Workspace) -> Result<()> {
     debian::programs(&BENCH_PROGRAMS)
 }
 
+/// Unpacks Postfix for the relay's benches, which run an instance of their own; a machine that has no
+/// Debian packages measures without it.
+pub(crate) fn unpack_postfix(workspace: &Workspace) {
+    if let Err(error) = debian::unpacked(&workspace.tools(), "postfix") {
+        println!("   {error:#}");
+    }
+}
+
 /// What only `interop` needs.
 const INTEROP_PROGRAMS: [Program; 1] = [Program {
     name: "ip",
