@@ -6,6 +6,7 @@
 
 mod context;
 pub mod dsn;
+mod held;
 pub mod intake;
 mod life;
 pub mod limits;
@@ -20,6 +21,7 @@ mod view;
 mod worker;
 
 pub use context::{Counters, Counts};
+pub use held::Gates;
 pub use life::{Base, Control, LocalListener, Relay, Setup, StartError, listeners};
 pub use listener::{CertificateFiles, Identity, IdentityError, Listener};
 pub use policy::{Policy, PolicyError, hash_password};

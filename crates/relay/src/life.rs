@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use sendas_config::{self as config, ListenTls};
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::context::{Context, Counters};
-use crate::limits::{CERTIFICATE_CHECK_EVERY, DRAIN_DEADLINE, ROOM_CHECK_EVERY};
+use crate::limits::{CERTIFICATE_CHECK_EVERY, DRAIN_DEADLINE, QUIT_DEADLINE, ROOM_CHECK_EVERY};
 use crate::listener::{self, CertificateFiles, Identity, IdentityError, Listener, Seats, Terms};
 use crate::log;
 use crate::policy::{Policy, PolicyError};
@@ -153,6 +152,7 @@ impl Relay {
             counters,
             ways,
             schedule: Mutex::new(Schedule::new(pace, seed)),
+            noting: tokio::sync::Mutex::default(),
             unsettled: worker::Unsettled::default(),
             clocks: Mutex::new(clock.now()),
             freed: Notify::new(),
@@ -253,7 +253,7 @@ impl Relay {
         drop(timeout(DRAIN_DEADLINE, deliveries.wait()).await);
         let pools = Arc::clone(&delivery.ways.borrow().pools);
         for pool in pools.iter() {
-            drop(timeout(Duration::from_secs(5), pool.close_idle()).await);
+            drop(timeout(QUIT_DEADLINE, pool.close_idle()).await);
         }
         spool.close().await;
         failure.map_or(Ok(()), Err)

@@ -152,6 +152,9 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// judged uncertain by the next start.
 pub const DRAIN_DEADLINE: Duration = Duration::from_mins(1);
 
+/// For the service to answer QUIT on the idle sessions of a principal.
+pub const QUIT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Octets of a message that a notice with the full message returns; a longer one returns its
 /// header only (RFC 3461 §4.3 leaves that to us).
 pub const RETURNED_OCTETS_MAX: u64 = 64 * 1024;

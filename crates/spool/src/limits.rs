@@ -1,5 +1,7 @@
 //! Every bound of the spool, with its unit, its reason and what happens there.
 
+use std::time::Duration;
+
 /// Octets of a body up to which it travels through the group commit, in memory.
 ///
 /// A larger one is streamed to a segment file of its own. 256 KiB keeps a batch of
@@ -67,6 +69,10 @@ pub const REASON_OCTETS_MAX: usize = 64;
 
 /// Octets of a note or of a message's memo.
 pub const NOTE_OCTETS_MAX: usize = 64 * 1024;
+
+/// How long it is known that somebody has retried a mailbox's messages: whoever delivers looks
+/// far more often.
+pub const RETRIED_KEPT: Duration = Duration::from_hours(1);
 
 /// Octets of a de-duplication key.
 pub const KEY_OCTETS_MAX: usize = 256;

@@ -11,6 +11,9 @@ use crate::message::{EventKind, RecipientState, State};
 use crate::rows::RecipientRow;
 use crate::work::{JobError, JobResult, Loaded, Work};
 
+/// Under which the mailboxes of retried messages are noted.
+pub(crate) const RETRIED: &str = "retried/";
+
 /// A change that can be applied to any number of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,7 +29,8 @@ pub enum Change {
     Release,
     /// Lets those held recipients go whose time has come.
     ReleaseDue,
-    /// Makes waiting recipients due at once.
+    /// Makes waiting recipients due at once, and tells so to whoever delivers for the mailbox:
+    /// see [`crate::View::retried`].
     Retry,
     /// Takes open recipients out of the queue; can be undone until the time.
     Remove {
@@ -91,6 +95,9 @@ pub(crate) fn apply(
         }
         if !touched {
             return Ok(false);
+        }
+        if *change == Change::Retry {
+            work.put_note(&format!("{RETRIED}{}", message.mailbox), &[], now)?;
         }
         if let Change::Remove { undo_until } = change {
             changed.undo_until = Some(undo_until.as_millisecond());
@@ -174,7 +181,8 @@ fn touch(recipient: &mut RecipientRow, change: &Change, now: Timestamp) -> bool 
             recipient.due = now;
             recipient.reason.clear();
         }
-        (Change::Retry, R::Waiting) if recipient.due > now => recipient.due = now,
+        // What is due already may wait for more than its date.
+        (Change::Retry, R::Waiting) => recipient.due = recipient.due.min(now),
         // Date and reason stay, so that a restored recipient is where it was.
         (Change::Remove { .. }, R::Waiting | R::Held | R::Suspect) => recipient.state = R::Removed,
         (Change::Restore, R::Removed) => {

@@ -9,6 +9,7 @@ use crate::filter::{Filter, prefix_sql};
 use crate::form::{self, EnvelopeForm, ReportForm};
 use crate::id::{IdPrefix, MessageId};
 use crate::limits::PAGE_MESSAGES_MAX;
+use crate::manage::RETRIED;
 use crate::message::{
     Attempt, AttemptReply, Delivery, Event, EventKind, Message, RecipientState, State, Summary,
 };
@@ -283,11 +284,31 @@ impl View {
     /// # Errors
     /// When the index cannot be read.
     pub fn notes(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, SpoolError> {
+        // A range, so that the index of the keys serves it; no key holds the last character.
         let mut statement = self.index.prepare_cached(
-            "SELECT key, value FROM notes WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key",
+            "SELECT key, value FROM notes WHERE key >= ?1 AND key < ?1 || char(1114111) \
+             ORDER BY key",
         )?;
         let rows = statement.query_map([prefix], |r| Ok((r.get(0)?, r.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The mailboxes, in lower case, whose messages somebody has retried of late, each with the
+    /// last time: what keeps them from being sent should be tried again.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn retried(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {
+        let mut statement = self.index.prepare_cached(
+            "SELECT key, at FROM notes WHERE key >= ?1 AND key < ?1 || char(1114111)",
+        )?;
+        let rows = statement.query_map([RETRIED], |r| {
+            Ok((r.get::<_, String>(0)?, form::time(r.get(1)?)))
+        })?;
+        let own = |row: rusqlite::Result<(String, Timestamp)>| {
+            row.map(|(key, at)| (key[RETRIED.len()..].to_owned(), at))
+        };
+        Ok(rows.map(own).collect::<rusqlite::Result<_>>()?)
     }
 
     pub(crate) fn body_place(&self, id: MessageId) -> Result<BodyPlace, SpoolError> {

@@ -291,27 +291,34 @@ impl Spool {
         value: Option<Vec<u8>>,
         now: Timestamp,
     ) -> Result<(), SpoolError> {
-        let octets = key.len() + value.as_ref().map_or(0, Vec::len);
-        if octets > NOTE_OCTETS_MAX {
+        self.put_notes(vec![(key.to_owned(), value)], now).await
+    }
+
+    /// Keeps small values for the caller, all in one commit; `None` forgets one.
+    ///
+    /// # Errors
+    /// [`SpoolError::Limit`] when one is past [`NOTE_OCTETS_MAX`]; none is kept then.
+    pub async fn put_notes(
+        &self,
+        notes: Vec<(String, Option<Vec<u8>>)>,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
+        let octets = |(key, value): &(String, Option<Vec<u8>>)| {
+            key.len() + value.as_ref().map_or(0, Vec::len)
+        };
+        if notes.iter().any(|note| octets(note) > NOTE_OCTETS_MAX) {
             return Err(SpoolError::Limit {
                 what: "a note",
                 max: NOTE_OCTETS_MAX as u64,
             });
         }
-        let key = key.to_owned();
         self.change_with(move |work| {
-            match &value {
-                Some(value) => work
-                    .index
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO notes (key, value, at) VALUES (?1, ?2, ?3)",
-                    )?
-                    .execute((&key, value, now.as_millisecond()))?,
-                None => work
-                    .index
-                    .prepare_cached("DELETE FROM notes WHERE key = ?1")?
-                    .execute([&key])?,
-            };
+            for (key, value) in &notes {
+                match value {
+                    Some(value) => work.put_note(key, value, now)?,
+                    None => work.forget_note(key)?,
+                }
+            }
             Ok(())
         })
         .await

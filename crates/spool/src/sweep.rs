@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::claim;
 use crate::error::SpoolError;
 use crate::id::MessageId;
-use crate::limits::BULK_MESSAGES_MAX;
-use crate::manage::{self, Change};
+use crate::limits::{BULK_MESSAGES_MAX, RETRIED_KEPT};
+use crate::manage::{self, Change, RETRIED};
 use crate::message::State;
 use crate::work::{JobError, JobResult, Loaded, Work};
 
@@ -51,6 +51,12 @@ pub(crate) fn sweep(work: &mut Work<'_>, keep: Duration, now: Timestamp) -> JobR
     work.index
         .prepare_cached("DELETE FROM keys WHERE at <= ?1")?
         .execute([old])?;
+    let read = now_ms.saturating_sub(i64::try_from(RETRIED_KEPT.as_millis()).unwrap_or(i64::MAX));
+    work.index
+        .prepare_cached(
+            "DELETE FROM notes WHERE key >= ?1 AND key < ?1 || char(1114111) AND at <= ?2",
+        )?
+        .execute((RETRIED, read))?;
     work.roll = true;
     Ok(swept)
 }

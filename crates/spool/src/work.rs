@@ -263,6 +263,22 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Keeps a small value under a key.
+    pub(crate) fn put_note(&self, key: &str, value: &[u8], now: Timestamp) -> rusqlite::Result<()> {
+        self.index
+            .prepare_cached("INSERT OR REPLACE INTO notes (key, value, at) VALUES (?1, ?2, ?3)")?
+            .execute((key, value, now.as_millisecond()))
+            .map(drop)
+    }
+
+    /// Forgets what is kept under a key.
+    pub(crate) fn forget_note(&self, key: &str) -> rusqlite::Result<()> {
+        self.index
+            .prepare_cached("DELETE FROM notes WHERE key = ?1")?
+            .execute([key])
+            .map(drop)
+    }
+
     /// Writes counters and segments; names the segment files that nobody needs any more.
     pub(crate) fn finish(&mut self) -> rusqlite::Result<Vec<String>> {
         for ((state, mailbox, reason), (messages, octets)) in std::mem::take(&mut self.counts) {

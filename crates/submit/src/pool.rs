@@ -149,6 +149,20 @@ impl Pool {
         }
     }
 
+    /// Ends the sessions that are of no further use, and forgets mailboxes without any.
+    pub async fn tidy(&self) {
+        let now = Instant::now();
+        let mut worn = Vec::new();
+        lock(&self.shared.mailboxes).retain(|_, slot| {
+            let mut idle = lock(&slot.idle);
+            worn.extend(idle.extract_if(.., |kept| !kept.is_fresh(now, self.shared.limits.idle)));
+            // Whoever else holds the slot has a session of it, or waits for one.
+            !idle.is_empty() || Arc::strong_count(slot) > 1
+        });
+        let quits = worn.into_iter().map(|kept| kept.session.quit());
+        futures_util::future::join_all(quits).await;
+    }
+
     fn slot(&self, mailbox: &Mailbox) -> Arc<Slot> {
         let mut mailboxes = lock(&self.shared.mailboxes);
         if let Some(slot) = mailboxes.get(mailbox) {

@@ -29,6 +29,8 @@ pub struct Cause {
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     closed: Option<Closed>,
+    /// What is noted of it is not what it is.
+    is_changed: bool,
 }
 
 /// A closed gate.
@@ -38,6 +40,8 @@ pub(super) struct Closed {
     pub(super) until: Timestamp,
     /// Since when, whatever the cause was then.
     pub(super) since: Timestamp,
+    /// When the way was tried last.
+    tried_at: Timestamp,
     /// Closings without a success between them.
     times: u32,
     is_probed: bool,
@@ -69,6 +73,16 @@ impl Gate {
         self.closed.as_ref()
     }
 
+    /// Whether what is noted of it has to be written again.
+    pub(super) const fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// It has been noted, or what was noted is lost.
+    pub(super) const fn set_changed(&mut self, is_changed: bool) {
+        self.is_changed = is_changed;
+    }
+
     /// One message passes a gate whose time has come.
     pub(super) fn probe(&mut self, now: Timestamp) {
         if let Some(closed) = &mut self.closed
@@ -85,7 +99,7 @@ impl Gate {
     }
 
     pub(super) fn open(&mut self) {
-        self.closed = None;
+        self.is_changed |= self.closed.take().is_some();
     }
 
     /// A login has succeeded.
@@ -95,12 +109,24 @@ impl Gate {
         }
     }
 
-    /// Somebody wants to know now: one message may try the way.
-    pub(super) fn hurry(&mut self, now: Timestamp) {
+    /// Somebody has asked for an attempt: unless there was one since, one message may go now.
+    pub(super) fn hurry(&mut self, asked_at: Timestamp, now: Timestamp) {
         if let Some(closed) = &mut self.closed
+            && closed.tried_at < asked_at
             && now < closed.until
         {
             closed.until = now;
+            self.is_changed = true;
+        }
+    }
+
+    /// Dates that lie ahead mean nothing any more: the way is tried now.
+    pub(super) fn clock_set_back(&mut self, now: Timestamp) {
+        if let Some(closed) = &mut self.closed {
+            closed.until = closed.until.min(now);
+            closed.since = closed.since.min(now);
+            closed.tried_at = closed.tried_at.min(now);
+            self.is_changed = true;
         }
     }
 
@@ -129,10 +155,12 @@ impl Gate {
             cause: cause.clone(),
             until,
             since: self.closed.as_ref().map_or(now, |closed| closed.since),
+            tried_at: now,
             times,
             is_probed: false,
             is_opening,
         });
+        self.is_changed = true;
         until
     }
 }

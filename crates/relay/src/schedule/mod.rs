@@ -107,6 +107,26 @@ pub struct Waiting {
 /// The reason of a mailbox that has sent as much as it may for now.
 pub const PACE: &str = "pace";
 
+/// What a schedule wants noted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// What mailboxes have sent; empty for nothing that matters.
+    pub paces: Vec<(Mailbox, String)>,
+    /// Gates by whom they are for: a service, a principal's name, a mailbox; none for an open one.
+    pub gates: Vec<(Scope, Arc<str>, Option<Held>)>,
+}
+
+/// A closed gate as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Why.
+    pub cause: Cause,
+    /// Since when.
+    pub since: Timestamp,
+    /// When one message tries the way again.
+    pub until: Timestamp,
+}
+
 impl Schedule {
     /// A schedule without history.
     pub fn new(pace: Pace, seed: u64) -> Self {
@@ -207,9 +227,10 @@ impl Schedule {
         self.gates(mailbox, way).for_each(Gate::logged_in);
     }
 
-    /// Somebody wants the mailbox's messages tried now: one of them may go.
-    pub fn hurry(&mut self, mailbox: &Mailbox, way: &Way, now: Timestamp) {
-        self.gates(mailbox, way).for_each(|gate| gate.hurry(now));
+    /// Somebody has asked for the mailbox's messages to be tried: unless one was since, one goes.
+    pub fn hurry(&mut self, mailbox: &Mailbox, way: &Way, asked_at: Timestamp, now: Timestamp) {
+        self.gates(mailbox, way)
+            .for_each(|gate| gate.hurry(asked_at, now));
     }
 
     /// The configuration is another: what was learned about the way to the service is forgotten.
@@ -286,13 +307,13 @@ impl Schedule {
     /// within the day still does.
     pub fn clock_set_back(&mut self, now: Timestamp) {
         for gate in self.services.values_mut() {
-            gate.hurry(now);
+            gate.clock_set_back(now);
         }
         for gate in self.principals.values_mut() {
-            gate.hurry(now);
+            gate.clock_set_back(now);
         }
         for lane in self.lanes.values_mut() {
-            lane.gate.hurry(now);
+            lane.gate.clock_set_back(now);
             lane.window.clock_set_back(now);
         }
     }
@@ -338,24 +359,82 @@ impl Schedule {
         self.lanes.get(mailbox).map_or(0, |lane| lane.running)
     }
 
-    /// What must survive a restart of a mailbox: its recipients of the last day, as text.
-    pub fn note(&mut self, mailbox: &Mailbox, now: Timestamp) -> Option<String> {
-        self.lanes.get_mut(mailbox)?.window.note(now)
+    /// Takes up what [`Schedule::notes`] gave for a mailbox's pace.
+    pub fn take_up(&mut self, mailbox: &Mailbox, note: &str) {
+        self.lane(mailbox).window.take_up(note);
     }
 
-    /// Takes up what [`Schedule::note`] gave.
-    pub fn take_up(&mut self, mailbox: &Mailbox, note: &str) {
+    /// Whether a gate in front of the mailbox is not what was noted of it.
+    pub fn is_noteworthy(&mut self, mailbox: &Mailbox, way: &Way) -> bool {
+        self.gates(mailbox, way).any(|gate| gate.is_changed())
+    }
+
+    /// What has changed since the last time, as it should be noted; lanes in which nothing
+    /// matters any more are forgotten.
+    pub fn notes(&mut self, now: Timestamp) -> Notes {
+        let mut notes = Notes::default();
+        for (mailbox, lane) in &mut self.lanes {
+            if let Some(note) = lane.window.note(now) {
+                notes.paces.push((mailbox.clone(), note));
+            }
+        }
+        for (scope, name, gate) in self.all_gates() {
+            if gate.is_changed() {
+                gate.set_changed(false);
+                let held = gate.closed().map(|closed| Held {
+                    cause: closed.cause.clone(),
+                    since: closed.since,
+                    until: closed.until,
+                });
+                notes.gates.push((scope, name, held));
+            }
+        }
+        self.lanes.retain(|_, lane| !lane.is_idle(now));
+        notes
+    }
+
+    /// What [`Schedule::notes`] gave could not be noted: it gives it again.
+    pub fn notes_lost(&mut self, notes: &Notes) {
+        for (mailbox, _) in &notes.paces {
+            self.lane(mailbox).window.change();
+        }
+        for (scope, name, _) in &notes.gates {
+            let gate = match scope {
+                Scope::Service => self.services.entry(Arc::clone(name)).or_default(),
+                Scope::Principal | Scope::Tenant => {
+                    self.principals.entry(Arc::clone(name)).or_default()
+                }
+                _ => match name.parse() {
+                    Ok(mailbox) => &mut self.lane(&mailbox).gate,
+                    Err(_) => continue,
+                },
+            };
+            gate.set_changed(true);
+        }
+    }
+
+    fn lane(&mut self, mailbox: &Mailbox) -> &mut Lane {
         let pace = self.pace;
         self.lanes
             .entry(mailbox.clone())
             .or_insert_with(|| Lane::new(pace))
-            .window
-            .take_up(note);
     }
 
-    /// The mailboxes that have sent since the start or the last note.
-    pub fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
-        self.lanes.keys()
+    /// Every gate, with whom it is for.
+    fn all_gates(&mut self) -> impl Iterator<Item = (Scope, Arc<str>, &mut Gate)> {
+        let lanes = self.lanes.iter_mut().map(|(mailbox, lane)| {
+            let name: Arc<str> = mailbox.address().key().into();
+            (Scope::Mailbox, name, &mut lane.gate)
+        });
+        let principals = self
+            .principals
+            .iter_mut()
+            .map(|(name, gate)| (Scope::Principal, Arc::clone(name), gate));
+        let services = self
+            .services
+            .iter_mut()
+            .map(|(name, gate)| (Scope::Service, Arc::clone(name), gate));
+        services.chain(principals).chain(lanes)
     }
 }
 
@@ -367,6 +446,11 @@ impl Lane {
             running: 0,
             reserved: (0, 0),
         }
+    }
+
+    fn is_idle(&self, now: Timestamp) -> bool {
+        let is_open = self.gate.closed().is_none() && !self.gate.is_changed();
+        self.running == 0 && is_open && self.window.is_idle(now)
     }
 
     const fn give_back(&mut self, messages: u32, recipients: u32) {

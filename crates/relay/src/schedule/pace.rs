@@ -77,6 +77,8 @@ pub(super) struct Window {
     /// Nothing at all until then.
     pause: Option<Timestamp>,
     refusals: u32,
+    /// What is noted of it is not what it is.
+    is_changed: bool,
 }
 
 impl Window {
@@ -90,6 +92,7 @@ impl Window {
             slower: None,
             pause: None,
             refusals: 0,
+            is_changed: false,
         }
     }
 
@@ -168,6 +171,7 @@ impl Window {
             self.minute.push_back(now);
         }
         self.forget(now);
+        self.is_changed = true;
         self.day_total = self.day_total.saturating_add(recipients);
         match self.day.back_mut() {
             Some((at, count)) if later(*at, GRAIN) > now => {
@@ -214,26 +218,82 @@ impl Window {
         self.refusals = 0;
     }
 
-    /// The recipients of the last day as `milliseconds:count` words.
+    /// What a restart must not forget, if it is not what was noted last: the recipients of the
+    /// last day as `milliseconds:count` words, the messages of the last minute as
+    /// `@milliseconds:count`; empty when there is nothing.
     pub(super) fn note(&mut self, now: Timestamp) -> Option<String> {
         self.forget(now);
-        let word = |(at, count): &(Timestamp, u32)| format!("{}:{count}", at.as_millisecond());
-        let words: Vec<String> = self.day.iter().map(word).collect();
-        (!words.is_empty()).then(|| words.join(" "))
+        if !std::mem::replace(&mut self.is_changed, false) {
+            return None;
+        }
+        let day = self
+            .day
+            .iter()
+            .map(|(at, count)| format!("{}:{count}", at.as_millisecond()));
+        let minute = self.seconds(now);
+        let minute = minute
+            .iter()
+            .map(|(at, count)| format!("@{}:{count}", at.as_millisecond()));
+        Some(day.chain(minute).collect::<Vec<_>>().join(" "))
+    }
+
+    /// What was noted is lost.
+    pub(super) const fn change(&mut self) {
+        self.is_changed = true;
     }
 
     /// Takes up a note; a word that is none is left out.
     pub(super) fn take_up(&mut self, note: &str) {
-        let word = |word: &str| -> Option<(Timestamp, u32)> {
+        let pair = |word: &str| -> Option<(Timestamp, u32)> {
             let (at, count) = word.split_once(':')?;
             let at = Timestamp::from_millisecond(at.parse().ok()?).ok()?;
             Some((at, count.parse().ok()?))
         };
-        self.day = note.split(' ').filter_map(word).collect();
+        self.day = note.split(' ').filter_map(pair).collect();
         self.day_total = self
             .day
             .iter()
             .fold(0, |total: u32, (_, count)| total.saturating_add(*count));
+        self.minute.clear();
+        if self.pace.messages_per_minute != u32::MAX {
+            let keep = usize::try_from(self.pace.messages_per_minute).unwrap_or(usize::MAX);
+            let seconds = note.split(' ').filter_map(|word| word.strip_prefix('@'));
+            for (at, count) in seconds.filter_map(pair) {
+                let count = usize::try_from(count).unwrap_or(usize::MAX).min(keep);
+                self.minute.extend(std::iter::repeat_n(at, count));
+            }
+            let over = self.minute.len().saturating_sub(keep);
+            self.minute.drain(..over);
+        }
+    }
+
+    /// Whether nothing of it matters any more.
+    pub(super) fn is_idle(&self, now: Timestamp) -> bool {
+        let is_past = |until: Option<Timestamp>| until.is_none_or(|until| until <= now);
+        self.day.is_empty()
+            && !self.is_changed
+            && self.seconds(now).is_empty()
+            && is_past(self.pause)
+            && is_past(self.fewer.map(|(_, until)| until))
+            && is_past(self.slower.map(|(_, until)| until))
+    }
+
+    /// The messages of the last minute by second, each at the last of its second.
+    fn seconds(&self, now: Timestamp) -> Vec<(Timestamp, u32)> {
+        let mut seconds: Vec<(Timestamp, u32)> = Vec::new();
+        for at in &self.minute {
+            if later(*at, MINUTE + MARGIN) <= now {
+                continue;
+            }
+            match seconds.last_mut() {
+                Some((last, count)) if last.as_second() == at.as_second() => {
+                    *last = *at;
+                    *count += 1;
+                }
+                _ => seconds.push((*at, 1)),
+            }
+        }
+        seconds
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -242,6 +302,7 @@ impl Window {
         {
             self.day.pop_front();
             self.day_total = self.day_total.saturating_sub(count);
+            self.is_changed = true;
         }
     }
 

@@ -12,6 +12,8 @@ use sendas_smtp::client::Stage;
 
 use super::*;
 
+const MS: Duration = Duration::from_millis(1);
+
 fn start() -> Timestamp {
     "2026-11-23T05:00:00Z".parse().unwrap()
 }
@@ -126,9 +128,7 @@ fn three_at_once_thirty_a_minute_ten_thousand_a_day() {
     };
     assert!(until >= after(86_400) && until < after(87_000), "{until}");
     // A restart does not forget the day.
-    let note = schedule.note(&mailbox(1), after(3600)).unwrap();
-    let mut second = Schedule::new(Pace::default(), 1);
-    second.take_up(&mailbox(1), &note);
+    let mut second = restarted(&mut schedule, after(3600));
     assert_eq!(
         second.ask(&mailbox(1), &way(), 30, after(3600)),
         Answer::Later(until)
@@ -263,13 +263,90 @@ fn a_gate_is_tried_every_five_minutes_and_when_somebody_asks() {
     schedule.failed(&mailbox(1), &way(), of_token(&cause), now);
     schedule.ended(&mailbox(1), &way(), grant);
     assert!(one(&mut schedule, 1, now).is_none());
-    schedule.hurry(&mailbox(1), &way(), now);
+    schedule.hurry(&mailbox(1), &way(), now, now);
+    assert!(one(&mut schedule, 1, now).is_none(), "tried after that");
+    schedule.hurry(&mailbox(1), &way(), later(now, MS), now);
     assert!(one(&mut schedule, 1, now).unwrap().is_probe);
     assert!(one(&mut schedule, 2, now).is_none());
     // Another configuration: everybody goes.
     schedule.open_all();
     assert!(!schedule.is_any_closed());
     assert!(!one(&mut schedule, 2, now).unwrap().is_probe);
+}
+
+/// A schedule that knows what was noted, as a restart leaves it.
+fn restarted(schedule: &mut Schedule, now: Timestamp) -> Schedule {
+    let mut second = Schedule::new(Pace::default(), 1);
+    for (mailbox, note) in schedule.notes(now).paces {
+        second.take_up(&mailbox, &note);
+    }
+    second
+}
+
+#[test]
+fn a_restart_keeps_the_minute() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let mut grant = go(&mut schedule, 1, start());
+    for _ in 0..30 {
+        schedule.sending(&mailbox(1), &mut grant, 1, start());
+    }
+    let mut second = restarted(&mut schedule, after(20));
+    let answer = second.ask(&mailbox(1), &way(), 1, after(20));
+    assert!(
+        matches!(answer, Answer::Later(at) if at > after(60) && at < after(62)),
+        "{answer:?}"
+    );
+    assert!(one(&mut second, 1, after(62)).is_some());
+}
+
+#[test]
+fn only_what_has_changed_is_noted_and_what_is_over_forgotten() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    for n in 0..100 {
+        let mut grant = one(&mut schedule, n, start()).unwrap();
+        schedule.sending(&mailbox(n), &mut grant, 1, start());
+        schedule.ended(&mailbox(n), &way(), grant);
+    }
+    assert_eq!(schedule.notes(after(30)).paces.len(), 100);
+    assert_eq!(schedule.notes(after(60)), Notes::default());
+    let mut grant = one(&mut schedule, 7, after(90)).unwrap();
+    schedule.sending(&mailbox(7), &mut grant, 1, after(90));
+    schedule.ended(&mailbox(7), &way(), grant);
+    let notes = schedule.notes(after(120));
+    assert_eq!(notes.paces.len(), 1);
+    schedule.notes_lost(&notes);
+    assert_eq!(schedule.notes(after(150)), notes);
+    // Two days later nothing of it is left, in the notes nor here.
+    let notes = schedule.notes(after(2 * 86_400));
+    assert_eq!(notes.paces.len(), 100);
+    assert!(notes.paces.iter().all(|(_, note)| note.is_empty()));
+    assert_eq!(schedule.lanes.len(), 0);
+}
+
+#[test]
+fn gates_are_noted_when_they_close_and_open() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let grant = one(&mut schedule, 1, start()).unwrap();
+    let cause = no_token();
+    let until = schedule
+        .failed(&mailbox(1), &way(), of_token(&cause), start())
+        .unwrap();
+    schedule.ended(&mailbox(1), &way(), grant);
+    assert!(schedule.is_noteworthy(&mailbox(1), &way()));
+    let held = Held {
+        cause,
+        since: start(),
+        until,
+    };
+    let name: Arc<str> = "contoso".into();
+    let closed = [(Scope::Principal, Arc::clone(&name), Some(held))];
+    assert_eq!(schedule.notes(after(1)).gates, closed);
+    assert!(!schedule.is_noteworthy(&mailbox(1), &way()));
+    schedule.succeeded(&mailbox(1), &way());
+    assert_eq!(
+        schedule.notes(after(1)).gates,
+        [(Scope::Principal, name, None)]
+    );
 }
 
 #[test]

@@ -248,6 +248,7 @@ mod tests {
                 counters: Arc::new(Counters::default()),
                 ways,
                 schedule: Mutex::new(Schedule::new(Pace::default(), 1)),
+                noting: tokio::sync::Mutex::default(),
                 unsettled: Unsettled::default(),
                 clocks: Mutex::new(clock.now()),
                 freed: Bell::new(),

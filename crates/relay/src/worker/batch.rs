@@ -42,10 +42,15 @@ impl Batch {
     pub(super) async fn run(mut self) {
         Box::pin(self.send()).await;
         let delivery = Arc::clone(&self.delivery);
-        delivery
-            .schedule()
-            .ended(&self.mailbox, &self.way, self.grant);
+        let is_noteworthy = {
+            let mut schedule = delivery.schedule();
+            schedule.ended(&self.mailbox, &self.way, self.grant);
+            schedule.is_noteworthy(&self.mailbox, &self.way)
+        };
         delivery.freed.notify_one();
+        if is_noteworthy {
+            delivery.remember().await;
+        }
     }
 
     /// Claims and sends; whatever happens, no claim is left behind.

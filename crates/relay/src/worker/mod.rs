@@ -6,12 +6,12 @@ mod aged;
 mod batch;
 mod ending;
 mod load;
+mod notes;
 mod notify;
 mod settle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,11 +24,12 @@ use sendas_spool::{
 };
 use sendas_submit::Pool;
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::context::Counters;
-use crate::limits::{BATCH_MESSAGES_MAX, CLOCK_STEP_BACK, SWEEP_EVERY};
+use crate::limits::{BATCH_MESSAGES_MAX, CLOCK_STEP_BACK, QUIT_DEADLINE, SWEEP_EVERY};
 use crate::log;
 use crate::policy::Policy;
 use crate::schedule::{Answer, Schedule, Way};
@@ -44,6 +45,8 @@ pub(crate) struct Delivery {
     pub(crate) counters: Arc<Counters>,
     pub(crate) ways: watch::Receiver<Ways>,
     pub(crate) schedule: Mutex<Schedule>,
+    /// One writes notes at a time, so that what is noted last is what is newest.
+    pub(crate) noting: tokio::sync::Mutex<()>,
     /// Claims that ended and could not be stored yet.
     pub(crate) unsettled: Unsettled,
     /// Both clocks when they were last compared.
@@ -95,9 +98,6 @@ async fn pause(rest: Duration) {
     }
 }
 
-/// Under which a mailbox's day is kept in the spool.
-const NOTE_PREFIX: &str = "pace/";
-
 impl Delivery {
     /// Runs until told to stop, then waits for the sends that are under way.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
@@ -138,14 +138,24 @@ impl Delivery {
         sends: &TaskTracker,
         stop: &CancellationToken,
     ) -> Option<Timestamp> {
-        let waiting = match self.spool.read(View::mailboxes_due).await {
-            Ok(waiting) => waiting,
+        let is_any_closed = self.schedule().is_any_closed();
+        let ask = move |view: &View| {
+            let retried = if is_any_closed {
+                view.retried()?
+            } else {
+                Vec::new()
+            };
+            Ok((view.mailboxes_due()?, retried))
+        };
+        let (waiting, retried) = match self.spool.read(ask).await {
+            Ok(answers) => answers,
             Err(error) => {
                 log::spool_trouble(&error);
                 return None;
             }
         };
         let ways = self.ways.borrow().clone();
+        self.hurry(&ways, retried);
         let mut next: Option<Timestamp> = None;
         let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |next| next.min(at)));
         for MailboxDue {
@@ -198,6 +208,18 @@ impl Delivery {
         next
     }
 
+    /// Somebody has retried messages of these mailboxes.
+    fn hurry(&self, ways: &Ways, retried: Vec<(String, Timestamp)>) {
+        let now = self.clock.now().wall;
+        for (mailbox, asked_at) in retried {
+            if let Ok(mailbox) = mailbox.parse::<Mailbox>()
+                && let Some((_, way)) = ways.way_of(&mailbox)
+            {
+                self.schedule().hurry(&mailbox, way, asked_at, now);
+            }
+        }
+    }
+
     /// The configuration is another: what waits for a way to the service tries it.
     pub(crate) fn reloaded(&self) {
         self.schedule().open_all();
@@ -239,6 +261,11 @@ impl Delivery {
         self.judge_suspects(terms).await?;
         self.judge_aged(ages, stop).await?;
         self.remember().await;
+        let pools = Arc::clone(&self.ways.borrow().pools);
+        for pool in pools.iter() {
+            // What does not say goodbye in time is closed all the same.
+            drop(timeout(QUIT_DEADLINE, pool.tidy()).await);
+        }
         Ok(())
     }
 
@@ -298,44 +325,6 @@ impl Delivery {
             }
         }
         Ok(())
-    }
-
-    /// Takes up what the mailboxes sent before the start.
-    async fn recall(&self) -> Result<(), SpoolError> {
-        let notes = self.spool.read(|view| view.notes(NOTE_PREFIX)).await?;
-        let mut schedule = self.schedule();
-        for (key, note) in notes {
-            let mailbox = key.strip_prefix(NOTE_PREFIX).map(str::parse::<Mailbox>);
-            if let (Some(Ok(mailbox)), Ok(note)) = (mailbox, std::str::from_utf8(&note)) {
-                schedule.take_up(&mailbox, note);
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps what the mailboxes have sent within the day.
-    async fn remember(&self) {
-        let now = self.clock.now().wall;
-        let notes: HashMap<Mailbox, Option<String>> = {
-            let mut schedule = self.schedule();
-            let mailboxes: Vec<Mailbox> = schedule.mailboxes().cloned().collect();
-            mailboxes
-                .into_iter()
-                .map(|mailbox| {
-                    let note = schedule.note(&mailbox, now);
-                    (mailbox, note)
-                })
-                .collect()
-        };
-        for (mailbox, note) in notes {
-            let Some(note) = note else { continue };
-            let key = format!("{NOTE_PREFIX}{}", mailbox.address().key());
-            let kept = self.spool.put_note(&key, Some(note.into_bytes()), now);
-            if let Err(error) = kept.await {
-                log::spool_trouble(&error);
-                return;
-            }
-        }
     }
 }
 

@@ -65,6 +65,7 @@ fn delivery(spool: Spool, clock: &Arc<Jumping>) -> Delivery {
         counters: Arc::default(),
         ways: watch::channel(ways).1,
         schedule: Mutex::new(Schedule::new(Pace::default(), 1)),
+        noting: tokio::sync::Mutex::default(),
         unsettled: Unsettled::default(),
         clocks: Mutex::new(now),
         freed: Notify::new(),

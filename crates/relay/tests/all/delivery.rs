@@ -192,6 +192,42 @@ async fn a_reload_tries_what_waits_for_a_login() {
 }
 
 #[tokio::test]
+async fn who_retries_a_message_tries_its_way() {
+    let stage = Stage::set().await;
+    let no = "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
+    stage.fault(Fault::once(Step::Auth, reply(535, no)));
+    let own = stage.own.clone();
+    let message = format!("Date: d\r\nFrom: <{own}>\r\n\r\nbody\r\n");
+    stage.send(&["a@example.org"], &message).await;
+    stage
+        .until(1, |m| {
+            m.summary.state == State::Waiting && !m.summary.reason.is_empty()
+        })
+        .await;
+    // Programs beside the relay read why.
+    let spool = stage.view.spool().clone();
+    let gate = async {
+        loop {
+            let gates = spool.read(sendas_relay::Gates::read).await.unwrap();
+            if let Some((_, held)) = gates.of(&own, Some("sandbox")) {
+                return held.clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(20), gate)
+        .await
+        .unwrap();
+    assert_eq!(held.cause.text, format!("535 {no}"));
+    let now = held.since + Duration::from_secs(1);
+    let all = sendas_spool::Filter::open();
+    let retry = sendas_spool::Change::Retry;
+    assert_eq!(spool.change(&all, &retry, now).await.unwrap(), 1);
+    stage.settled(1).await;
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_deferral_is_a_date_and_a_restart_keeps_the_queue() {
     let stage = Stage::set().await;
     let later = "4.7.0 Temporary server error. Please try again later. PRX2";

@@ -440,6 +440,13 @@ async fn moving_retrying_and_notes() {
     let id = spool.accept(later, staged, at(0)).await.unwrap().id;
     let all = Filter::open();
     assert_eq!(spool.change(&all, &Change::Retry, at(1)).await.unwrap(), 1);
+    // What is due may wait for more than its date: whoever delivers hears of it.
+    assert_eq!(spool.change(&all, &Change::Retry, at(2)).await.unwrap(), 1);
+    let retried = spool.read(View::retried).await.unwrap();
+    assert_eq!(retried, [(mailbox().address().key(), at(2))]);
+    spool.sweep(LEASE, at(2 + 3600)).await.unwrap();
+    let retried = spool.read(View::retried).await.unwrap();
+    assert_eq!(retried, []);
     let to = Change::Move {
         mailbox: address("other@contoso.com").into(),
     };
