@@ -30,7 +30,7 @@ mod units;
 pub use complaint::{Complaints, Finding};
 pub use kind::{Kind, Network as IpNetwork};
 pub use load::{Loaded, Search, load};
-pub use mailbox::{Coverage, MailboxEntry, Pattern, coverage};
+pub use mailbox::{Coverage, MailboxEntry, Pattern, coverage, principal_of};
 pub use page::page;
 pub use schema::schema;
 pub use settings::{

@@ -121,6 +121,25 @@ pub fn coverage<'a>(
         })
 }
 
+/// Finds the principal that logs in as a mailbox: the one that sends through it for others, else
+/// the one that covers its own address.
+pub fn principal_of<'a>(
+    principals: impl IntoIterator<Item = &'a [MailboxEntry]> + Clone,
+    mailbox: &str,
+) -> Option<usize> {
+    let is_it = |entry: &MailboxEntry| {
+        entry
+            .mailbox
+            .as_deref()
+            .is_some_and(|own| own.eq_ignore_ascii_case(mailbox))
+    };
+    principals
+        .clone()
+        .into_iter()
+        .position(|entries| entries.iter().any(is_it))
+        .or_else(|| coverage(principals, mailbox).map(|coverage| coverage.principal))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +192,20 @@ mod tests {
             "", "a", "@b.c", "a@", "a*@b.c", "*@*", "a b@c.d", "<a@b.c>", "a@b@c", "a@-b",
         ] {
             assert!(Pattern::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_logs_in_as_a_mailbox() {
+        let first = [entry("*@contoso.com")];
+        let second = [entry("boss@contoso.com -> noreply@contoso.com")];
+        let principals = [&first[..], &second[..]];
+        for (mailbox, expected) in [
+            ("NoReply@contoso.com", Some(1)),
+            ("a@contoso.com", Some(0)),
+            ("a@fabrikam.com", None),
+        ] {
+            assert_eq!(principal_of(principals, mailbox), expected, "{mailbox}");
         }
     }
 }

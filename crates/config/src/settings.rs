@@ -298,6 +298,13 @@ impl Settings {
         )
     }
 
+    /// Finds the principal that logs in as a mailbox.
+    pub fn principal_of(&self, mailbox: &str) -> Option<&Principal> {
+        let entries = self.principals.iter().map(|p| p.mailboxes.as_slice());
+        let at = mailbox::principal_of(entries, mailbox)?;
+        self.principals.get(at)
+    }
+
     /// Finds a principal by name.
     pub fn principal(&self, name: &str) -> Option<&Principal> {
         self.principals

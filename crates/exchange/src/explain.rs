@@ -45,14 +45,9 @@ pub fn explain(stage: Stage, reply: &Reply) -> Explanation {
         .or_else(|| catalogue::entries().find(|entry| entry.matches_by_text(reply)));
     match known {
         Some(entry) => Explanation {
-            id: entry.id,
             scope: entry.scope.at(stage),
             persistence: fit(entry.persistence, stage),
-            title: entry.title,
-            causes: entry.causes,
-            fix: entry.fix,
-            mark: entry.mark(),
-            entry: Some(entry),
+            ..Explanation::from(entry)
         },
         None => unlisted::explain(stage, reply),
     }
@@ -63,6 +58,22 @@ pub fn by_class() -> impl Iterator<Item = (&'static str, &'static str, &'static 
     UNLISTED
         .iter()
         .map(|words| (words.id, words.when, words.title))
+}
+
+/// What a row says by itself, wherever the reply came.
+impl From<&'static Entry> for Explanation {
+    fn from(entry: &'static Entry) -> Self {
+        Self {
+            id: entry.id,
+            scope: entry.scope,
+            persistence: entry.persistence,
+            title: entry.title,
+            causes: entry.causes,
+            fix: entry.fix,
+            mark: entry.mark(),
+            entry: Some(entry),
+        }
+    }
 }
 
 impl Explanation {

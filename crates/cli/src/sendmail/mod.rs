@@ -265,7 +265,7 @@ fn list(settings: &Settings) -> Result<Sysexit, Trouble> {
     };
     let spool = queue::open(&index).map_err(|failure| Trouble::of(&failure))?;
     runtime::run(Box::pin(async {
-        let listed = queue::mailq(&spool).await;
+        let listed = queue::mailq(&spool, settings).await;
         spool.close().await;
         listed
     }))

@@ -202,16 +202,8 @@ impl Policy {
     /// The principal that logs in as a mailbox: the one that sends through it for others, else the
     /// one that covers its own address.
     pub fn principal_of(&self, mailbox: &Mailbox) -> Option<usize> {
-        let is_it = |entry: &MailboxEntry| {
-            entry
-                .mailbox
-                .as_deref()
-                .is_some_and(|own| own.eq_ignore_ascii_case(mailbox.as_str()))
-        };
-        self.principals
-            .iter()
-            .position(|entries| entries.iter().any(is_it))
-            .or_else(|| self.route(mailbox.address()).map(|route| route.principal))
+        let entries = self.principals.iter().map(Vec::as_slice);
+        config::principal_of(entries, mailbox.as_str())
     }
 
     /// The sender of notices, where one was configured.

@@ -1,9 +1,11 @@
 //! `queue list` and `mailq`: page by page, so that a long queue costs no memory.
 
 use jiff::tz::TimeZone;
+use sendas_config::Settings;
 use sendas_spool::limits::PAGE_MESSAGES_MAX;
 use sendas_spool::{Spool, State};
 
+use super::held::Held;
 use super::postfix::{self, Style};
 use super::selection::Selection;
 use super::{refused, unwritten};
@@ -31,7 +33,12 @@ const QUEUED: [State; 5] = [
     State::Damaged,
 ];
 
-pub(super) async fn run(spool: &Spool, selection: &Selection, style: Style) -> Outcome {
+pub(super) async fn run(
+    spool: &Spool,
+    settings: &Settings,
+    selection: &Selection,
+    style: Style,
+) -> Outcome {
     let now = clock::now();
     let zone = TimeZone::system();
     let states: &[State] = if style == Style::Mailq {
@@ -40,18 +47,22 @@ pub(super) async fn run(spool: &Spool, selection: &Selection, style: Style) -> O
         &OPEN
     };
     let filter = selection.filter(spool, states, now).await?;
+    let held = Held::read(spool, settings)
+        .await
+        .map_err(|error| refused("the queue was not listed", &error))?;
     let (mut messages, mut octets) = (0_u64, 0_u64);
     let mut after = None;
     loop {
         let asked = filter.clone();
-        let page = spool
+        let mut page = spool
             .read(move |view| view.list(&asked, after, PAGE_MESSAGES_MAX))
             .await
             .map_err(|error| refused("the queue was not listed", &error))?;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         let mut out = String::new();
-        for summary in &page {
+        for summary in &mut page {
+            held.explain(summary, now);
             if style == Style::Json {
                 out.push_str(&postfix::json_line(summary, now));
                 continue;

@@ -6,6 +6,7 @@ mod bounce;
 mod change;
 mod confirm;
 mod count;
+mod held;
 mod limits;
 mod list;
 mod notice;
@@ -204,7 +205,7 @@ pub(crate) fn run(command: &Queue, global: &Global, machine: &Machine) -> Outcom
     let spool = open(&index)?;
     let desk = notice::Desk::new(&loaded.settings, machine.hostname());
     let outcome = runtime::run(Box::pin(async {
-        let outcome = serve(command, &spool, &desk).await;
+        let outcome = serve(command, &spool, &loaded.settings, &desk).await;
         spool.close().await;
         outcome
     }))?;
@@ -212,13 +213,18 @@ pub(crate) fn run(command: &Queue, global: &Global, machine: &Machine) -> Outcom
     outcome
 }
 
-async fn serve(command: &Queue, spool: &Spool, desk: &notice::Desk) -> Outcome {
+async fn serve(
+    command: &Queue,
+    spool: &Spool,
+    settings: &Settings,
+    desk: &notice::Desk,
+) -> Outcome {
     match command {
         Queue::List(list) => {
             let style = if list.json { Style::Json } else { Style::Words };
-            list::run(spool, &list.selection, style).await
+            list::run(spool, settings, &list.selection, style).await
         }
-        Queue::Show(show) => show::run(spool, show).await,
+        Queue::Show(show) => show::run(spool, settings, show).await,
         Queue::Retry(changing) => change::retry(spool, changing).await,
         Queue::Hold(hold) => change::hold(spool, hold).await,
         Queue::Release(changing) => change::release(spool, changing).await,
@@ -231,8 +237,8 @@ async fn serve(command: &Queue, spool: &Spool, desk: &notice::Desk) -> Outcome {
 }
 
 /// The list of another personality: `mailq`, `sendmail -bp`.
-pub(crate) async fn mailq(spool: &Spool) -> Outcome {
-    list::run(spool, &Selection::default(), Style::Mailq).await
+pub(crate) async fn mailq(spool: &Spool, settings: &Settings) -> Outcome {
+    list::run(spool, settings, &Selection::default(), Style::Mailq).await
 }
 
 /// The spool's file, as configured.

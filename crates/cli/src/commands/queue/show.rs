@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use sendas_config::Settings;
 use sendas_spool::{Body, Message, MessageId, Spool, SpoolError, State, Step};
 use serde_json::{Value, json};
 
+use super::held::Held;
 use super::limits::HEADER_SHOWN_OCTETS_MAX;
 use super::why::{self, Why, one_line};
 use super::{Show, postfix, refused, unwritten};
@@ -14,9 +16,9 @@ use crate::exit::Exit;
 use crate::output::{self, visible};
 use crate::report::{Failure, Outcome};
 
-pub(super) async fn run(spool: &Spool, show: &Show) -> Outcome {
+pub(super) async fn run(spool: &Spool, settings: &Settings, show: &Show) -> Outcome {
     let asked = show.id.clone();
-    let message = spool
+    let mut message = spool
         .read(move |view| view.message(view.find(&asked)?))
         .await
         .map_err(|error| refused("no message was shown", &error))?;
@@ -25,6 +27,10 @@ pub(super) async fn run(spool: &Spool, show: &Show) -> Outcome {
         return whole_body(spool, id).await;
     }
     let now = clock::now();
+    let held = Held::read(spool, settings)
+        .await
+        .map_err(|error| refused("no message was shown", &error))?;
+    held.explain(&mut message.summary, now);
     let header = header(spool, &message).await;
     let written = if show.json {
         output::json(&in_json(&message, header.as_deref(), now))

@@ -11,6 +11,7 @@ use sendas_spool::{
     Summary,
 };
 
+use super::held::Held;
 use super::postfix::{self, Style};
 use super::why;
 
@@ -350,6 +351,104 @@ async fn every_state_says_why() {
     assert_eq!(why.next, "the next attempt is at 2026-11-23T05:58:49Z");
     assert_eq!(why.who, "nobody needs to: it passes by itself");
     assert!(why.id.is_some_and(|id| id.starts_with("S-")), "{why:?}");
+}
+
+/// What nobody has tried yet says why its mailbox cannot send.
+#[tokio::test]
+async fn behind_a_gate_a_message_names_what_keeps_it_shut() {
+    let stage = Stage::new();
+    let untried = stage.accept(&["a@example.com"]).await;
+    let patient = stage.accept(&["a@example.com"]).await;
+    stage
+        .attempt(patient, deferred("busy", "451 4.7.500 Server busy."))
+        .await;
+    let text = r#"
+        [[principal]]
+        name = "contoso"
+        tenant = "contoso.onmicrosoft.com"
+        client_id = "11111111-2222-3333-4444-555555555555"
+        credential = { managed_identity = {} }
+        mailboxes = ["*@contoso.com"]
+    "#;
+    let file = stage.folder.path().join("sendas.toml");
+    std::fs::write(&file, text).unwrap();
+    let search = sendas_config::Search {
+        option: Some(file),
+        ..sendas_config::Search::default()
+    };
+    let loaded = sendas_config::load(&search).unwrap();
+    let no = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.";
+    let note = |reason: &str, text: &str, is_reply: bool, until: Timestamp| {
+        serde_json::to_vec(&serde_json::json!({
+            "v": 1, "reason": reason, "status": "5.7.139", "text": text, "is_reply": is_reply,
+            "since": at(0).as_millisecond(), "until": until.as_millisecond(),
+        }))
+        .unwrap()
+    };
+    for (reason, text, is_reply, who, id) in [
+        (
+            "S-SMTP-AUTH-OFF-TENANT",
+            no,
+            true,
+            "an Exchange administrator",
+            Some("S-SMTP-AUTH-OFF-TENANT"),
+        ),
+        (
+            "token",
+            "no token: AADSTS7000222: the secret has expired",
+            false,
+            "whoever runs this machine",
+            None,
+        ),
+    ] {
+        let note = note(reason, text, is_reply, at(300));
+        let key = "gate/principal/contoso";
+        stage.spool.put_note(key, Some(note), at(5)).await.unwrap();
+        let held = Held::read(&stage.spool, &loaded.settings).await.unwrap();
+        let mut summary = stage.summary(untried).await;
+        held.explain(&mut summary, at(10));
+        let why = why::of_message(&summary, at(10));
+        assert_eq!((&*why.who, why.id), (who, id), "{why:?}");
+        assert_eq!(why.next, "the next attempt is at 2026-11-23T05:48:49Z");
+        assert!(why.fix.is_some(), "{why:?}");
+        if !is_reply {
+            assert_eq!(why.text, text);
+        }
+        // One that waits for a later date of its own keeps it.
+        let mut summary = stage.summary(patient).await;
+        let before = summary.clone();
+        held.explain(&mut summary, at(10));
+        assert_eq!(summary.due, before.due);
+        assert_eq!(summary.deliveries, before.deliveries);
+    }
+}
+
+/// A reason without a reply is explained by its name.
+#[tokio::test]
+async fn a_reason_alone_is_explained() {
+    let stage = Stage::new();
+    for (reason, id, text) in [
+        ("S-SMTP-AUTH-OFF-TENANT", Some("S-SMTP-AUTH-OFF-TENANT"), ""),
+        ("token", None, "Entra ID gives no token"),
+        (
+            "connection",
+            None,
+            "the service was not reached, or the connection broke",
+        ),
+    ] {
+        let message = stage.accept(&["a@example.com"]).await;
+        let claim = stage
+            .spool
+            .claim_id(message, false, LEASE, at(1))
+            .await
+            .unwrap();
+        let back = Settlement::give_back(&claim, Some((at(900), reason.to_owned())));
+        stage.spool.settle(&claim, back, at(2)).await.unwrap();
+        let why = why::of_message(&stage.summary(message).await, at(10));
+        assert_eq!(why.id, id, "{why:?}");
+        assert!(why.text.contains(text) && why.fix.is_some(), "{why:?}");
+        assert_eq!(why.next, "the next attempt is at 2026-11-23T05:58:49Z");
+    }
 }
 
 #[tokio::test]

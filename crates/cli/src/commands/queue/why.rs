@@ -2,6 +2,7 @@
 //! who can do something about it. Pure.
 
 use jiff::Timestamp;
+use sendas_exchange::catalogue::find;
 use sendas_exchange::{Explanation, Persistence, Scope, Subjects, explain};
 use sendas_smtp::Reply;
 use sendas_smtp::client::Stage;
@@ -93,7 +94,7 @@ pub(crate) fn of_message(summary: &Summary, now: Timestamp) -> Why {
 pub(crate) fn of_delivery(summary: &Summary, delivery: &Delivery, now: Timestamp) -> Why {
     let id = summary.id;
     match delivery.state {
-        RecipientState::Waiting if delivery.reply.is_empty() => {
+        RecipientState::Waiting if delivery.reply.is_empty() && delivery.reason.is_empty() => {
             waiting_unasked(delivery.due, now)
         }
         RecipientState::Waiting => of_reply(summary, delivery, next_attempt(delivery.due, now)),
@@ -148,15 +149,14 @@ pub(crate) fn of_delivery(summary: &Summary, delivery: &Delivery, now: Timestamp
 
 /// The words of the catalogue for the last reply; else the reply's own.
 fn of_reply(summary: &Summary, delivery: &Delivery, next: String) -> Why {
-    let Some(reply) = parse(&delivery.reply) else {
-        let text = match (delivery.reply.as_str(), delivery.reason.as_str()) {
-            ("", "") => "no reason was noted".to_owned(),
-            ("", reason) => reason.to_owned(),
-            (reply, _) => one_line(reply),
-        };
-        return plain(text, next, "whoever runs this machine");
+    let explanation = match parse(&delivery.reply) {
+        Some(reply) => best(&reply),
+        // The relay names the cause by the catalogue's word where it keeps no reply.
+        None => match find(&delivery.reason).filter(|_| delivery.reply.is_empty()) {
+            Some(entry) => Explanation::from(entry),
+            None => return of_word(delivery, next),
+        },
     };
-    let explanation = best(&reply);
     let from = summary.sender.as_str();
     let subjects = Subjects {
         mailbox: Some(&summary.mailbox),
@@ -176,6 +176,49 @@ fn of_reply(summary: &Summary, delivery: &Delivery, next: String) -> Why {
             Some(command) => format!("{}: {command}", explanation.fix.advice),
             None => explanation.fix.advice.to_owned(),
         }),
+    }
+}
+
+/// What stands for a reply where the service has said nothing.
+fn of_word(delivery: &Delivery, next: String) -> Why {
+    let (text, who, fix) = match delivery.reason.as_str() {
+        "" => ("no reason was noted", "whoever runs this machine", None),
+        "token" => (
+            "Entra ID gives no token",
+            "whoever runs this machine",
+            Some("sendas doctor tells why"),
+        ),
+        "tls" => (
+            "the TLS connection to the service failed",
+            "whoever runs this network",
+            Some("sendas doctor tells why"),
+        ),
+        "connection" => (
+            "the service was not reached, or the connection broke",
+            "whoever runs this network",
+            Some("sendas doctor tells why"),
+        ),
+        "storage" => (
+            "it could not be read from the spool",
+            "whoever runs this machine",
+            Some("look at the disk of the spool and at the relay's log"),
+        ),
+        "no-principal" => (
+            "no principal of the configuration sends for its mailbox",
+            "whoever runs this machine",
+            Some("add the mailbox to a principal's `mailboxes`, or remove the message"),
+        ),
+        other => (other, "whoever runs this machine", None),
+    };
+    let text = if delivery.reply.is_empty() {
+        text.to_owned()
+    } else {
+        one_line(&delivery.reply)
+    };
+    let why = plain(text, next, who);
+    match fix {
+        Some(fix) => why.with_fix(fix.to_owned()),
+        None => why,
     }
 }
 
