@@ -154,6 +154,7 @@ impl Relay {
             schedule: Mutex::new(Schedule::new(pace, seed)),
             noting: tokio::sync::Mutex::default(),
             unsettled: worker::Unsettled::default(),
+            stranded: Mutex::default(),
             clocks: Mutex::new(clock.now()),
             freed: Notify::new(),
         });

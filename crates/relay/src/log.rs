@@ -132,6 +132,13 @@ pub(crate) fn nobody_told(about: MessageId, recipients: usize) {
     tracing::warn!(queue_id = %about, recipients, "nobody is told: a notice, or a sender without an owner");
 }
 
+pub(crate) fn stranded(about: MessageId, mailbox: &Mailbox) {
+    tracing::error!(
+        queue_id = %about, %mailbox,
+        "a notice waits in a mailbox that cannot send, and no other can: nobody hears of it"
+    );
+}
+
 pub(crate) fn suspect(id: MessageId, verdict: &Verdict) {
     tracing::warn!(
         queue_id = %id, ?verdict,

@@ -136,6 +136,10 @@ impl View {
                 _ = write!(text, ", {count} {word}");
             }
         }
+        let stranded = self.delivery.stranded();
+        if stranded > 0 {
+            _ = write!(text, ", notices in {stranded} mailboxes that cannot send");
+        }
         _ = write!(text, ", {} connections", self.connections());
         text
     }

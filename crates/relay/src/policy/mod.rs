@@ -211,6 +211,18 @@ impl Policy {
         self.postmaster.as_ref()
     }
 
+    /// Who sends for each address that is named as such, by clients first, then by principals.
+    pub fn named_routes(&self) -> Vec<Route> {
+        let of_clients = self.clients.iter().filter_map(|client| client.own.clone());
+        let entries = self.principals.iter().flatten();
+        let addresses = entries.filter_map(|entry| match &entry.pattern {
+            config::Pattern::Address(address) => address.parse::<Address>().ok(),
+            _ => None,
+        });
+        let of_principals = addresses.filter_map(|address| self.route(&address));
+        of_clients.chain(of_principals).collect()
+    }
+
     /// Decides about MAIL FROM (the mailbox rule).
     ///
     /// # Errors

@@ -250,6 +250,7 @@ mod tests {
                 schedule: Mutex::new(Schedule::new(Pace::default(), 1)),
                 noting: tokio::sync::Mutex::default(),
                 unsettled: Unsettled::default(),
+                stranded: Mutex::default(),
                 clocks: Mutex::new(clock.now()),
                 freed: Bell::new(),
             };
@@ -376,5 +377,29 @@ mod tests {
         // A restart does not tell it again.
         stage.ages = Ages::default();
         assert_eq!(stage.judge_at(8).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_notice_goes_through_a_mailbox_that_can_send() {
+        let mut stage = Stage::new();
+        stage.accept("n@contoso.com", None).await;
+        stage.close("n@contoso.com", Scope::Mailbox, NO);
+        // The client's own mailbox is open: it tells what the other cannot.
+        let all = stage.judge_at(121).await;
+        let notice = all.iter().find(|m| m.summary.sender.is_empty()).unwrap();
+        assert_eq!(notice.summary.mailbox, "m@contoso.com");
+        assert_eq!(stage.delivery.stranded(), 0);
+        // With the whole principal shut there is nobody left, and that is told.
+        stage.accept("n@contoso.com", None).await;
+        *stage.clock.0.lock().unwrap() = start() + SignedDuration::from_hours(300);
+        stage.delivery.schedule().open_all();
+        stage.close("n@contoso.com", Scope::Principal, NO);
+        let all = stage.judge_at(300).await;
+        let last = all.last().unwrap();
+        assert!(last.summary.sender.is_empty());
+        assert_eq!(last.summary.mailbox, "n@contoso.com");
+        assert_eq!(stage.delivery.stranded(), 1);
+        stage.delivery.schedule().open_all();
+        assert_eq!(stage.delivery.stranded(), 0);
     }
 }

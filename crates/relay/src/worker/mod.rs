@@ -12,6 +12,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) struct Delivery {
     pub(crate) noting: tokio::sync::Mutex<()>,
     /// Claims that ended and could not be stored yet.
     pub(crate) unsettled: Unsettled,
+    /// Mailboxes that were given notices although they cannot send.
+    pub(crate) stranded: Mutex<HashSet<Mailbox>>,
     /// Both clocks when they were last compared.
     pub(crate) clocks: Mutex<Moment>,
     /// A send has ended: there may be room for another.

@@ -1,5 +1,8 @@
 //! Notices on their way into the spool.
 
+use std::collections::HashSet;
+use std::sync::{MutexGuard, PoisonError};
+
 use sendas_envelope::{Address, Mailbox};
 use sendas_spool::{Claim, SpoolError, Staged, Submission};
 
@@ -7,6 +10,7 @@ use super::{Delivery, Ways, load};
 use crate::dsn::{self, Action, Facts, Fate, Notice, Original};
 use crate::log;
 use crate::memo::Memo;
+use crate::policy::Route;
 use crate::schedule::PACE;
 
 impl Delivery {
@@ -69,31 +73,54 @@ impl Delivery {
     }
 
     /// Who a notice is from, and the mailbox that sends it: the postmaster's where there is one,
-    /// else the message's own; the client's owner tells itself when that mailbox cannot send.
+    /// else the message's own. When that one cannot send, the client's owner tells itself, else
+    /// any mailbox that was named in the settings and can, of the same principal first.
     fn notice_way(&self, ways: &Ways, claim: &Claim, memo: &Memo) -> (Address, Mailbox) {
-        let first = match ways.policy.postmaster() {
-            Some(route) => (route.address.clone(), route.mailbox.clone()),
-            None => (claim.mailbox.address().clone(), claim.mailbox.clone()),
-        };
-        let now = self.clock.now().wall;
-        let schedule = self.schedule();
-        let can_send = |mailbox: &Mailbox| {
-            // A mailbox that only waits for its pace can.
-            ways.way_of(mailbox).is_some_and(|(_, way)| {
-                let waiting = schedule.waiting(mailbox, way, now);
-                waiting.is_none_or(|waiting| waiting.cause.reason == PACE)
-            })
-        };
-        if can_send(&first.1) {
-            return first;
-        }
+        let own = (claim.mailbox.address().clone(), claim.mailbox.clone());
+        let of_route = |route: Route| (route.address, route.mailbox);
+        let first = ways.policy.postmaster().cloned().map(of_route);
         let owner = memo
             .owner
             .as_ref()
-            .and_then(|owner| ways.policy.route(owner));
-        owner
-            .map(|route| (route.address, route.mailbox))
-            .filter(|(_, mailbox)| can_send(mailbox))
-            .unwrap_or(first)
+            .and_then(|owner| ways.policy.route(owner))
+            .map(of_route);
+        let near = ways.policy.principal_of(&claim.mailbox);
+        let mut others = ways.policy.named_routes();
+        others.sort_by_key(|route| Some(route.principal) != near);
+        let found = first
+            .iter()
+            .cloned()
+            .chain([own.clone()])
+            .chain(owner)
+            .chain(others.into_iter().map(of_route))
+            .find(|(_, mailbox)| self.can_send(ways, mailbox));
+        found.unwrap_or_else(|| {
+            let last = first.unwrap_or(own);
+            log::stranded(claim.id, &last.1);
+            self.stranded_set().insert(last.1.clone());
+            last
+        })
+    }
+
+    /// Mailboxes that hold notices since nobody could send them, and still cannot.
+    pub(crate) fn stranded(&self) -> usize {
+        let ways = self.ways.borrow().clone();
+        let mut stranded = self.stranded_set();
+        stranded.retain(|mailbox| !self.can_send(&ways, mailbox));
+        stranded.len()
+    }
+
+    /// Whether nothing but its pace keeps a mailbox from sending.
+    fn can_send(&self, ways: &Ways, mailbox: &Mailbox) -> bool {
+        let now = self.clock.now().wall;
+        ways.way_of(mailbox).is_some_and(|(_, way)| {
+            let waiting = self.schedule().waiting(mailbox, way, now);
+            waiting.is_none_or(|waiting| waiting.cause.reason == PACE)
+        })
+    }
+
+    fn stranded_set(&self) -> MutexGuard<'_, HashSet<Mailbox>> {
+        // A panic elsewhere leaves nothing half-done behind this lock.
+        self.stranded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

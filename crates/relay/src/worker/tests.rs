@@ -67,6 +67,7 @@ fn delivery(spool: Spool, clock: &Arc<Jumping>) -> Delivery {
         schedule: Mutex::new(Schedule::new(Pace::default(), 1)),
         noting: tokio::sync::Mutex::default(),
         unsettled: Unsettled::default(),
+        stranded: Mutex::default(),
         clocks: Mutex::new(now),
         freed: Notify::new(),
     }
