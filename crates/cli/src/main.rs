@@ -17,6 +17,7 @@ mod recorder;
 mod report;
 mod runtime;
 mod sendmail;
+mod shell;
 mod token_text;
 mod whole_file;
 

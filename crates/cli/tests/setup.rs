@@ -146,10 +146,14 @@ async fn what_cannot_be_is_said_and_changes_nothing() {
             1,
             "there is no mailbox nobody@",
         ),
-        (&["--store", "keyring"], 2, "no keyring"),
+        (&["--store", "keyring"], 2, "possible values: file, systemd"),
         (&["--store", "systemd"], 2, "--credential secret"),
         (&["--credential", "federated"], 2, "--federated-issuer"),
-        (&["--credential", "keep"], 1, "no credential to keep"),
+        (
+            &["--credential", "keep"],
+            2,
+            "nobody here knows the credential",
+        ),
         (&["--name", "x'; rm"], 2, "cannot be a name"),
         (
             &["--client-id", "44444444-0000-0000-0000-000000000000"],
@@ -246,5 +250,178 @@ async fn trouble_is_named_and_the_same_command_goes_on() {
     let (code, _, told) = setup(&home, "undo", &options).await;
     assert_eq!(code, 0, "{told}");
     assert_eq!(kept(&sandbox), before);
+    sandbox.stop().await;
+}
+
+/// The options of a command line without one of them and its value.
+fn without(options: &[String], name: &str) -> Vec<String> {
+    let at = options.iter().position(|word| word == name).unwrap();
+    [&options[..at], &options[at + 2..]].concat()
+}
+
+fn read(path: &std::path::Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+async fn config_check(home: &Home) -> i32 {
+    let config = home.path().join("sendas.toml");
+    let check = ["config", "check", "--config", config.to_str().unwrap()];
+    let done = home.sendas(check).run().await;
+    done.status.code().unwrap_or(-1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_written_principal_goes_with_the_set_up_and_comes_again_whole() {
+    let (sandbox, home) = (fresh().await, Home::new());
+    let config = home.path().join("sendas.toml");
+    let options = options(&sandbox, &home, &["--yes"]);
+    for _ in 0..2 {
+        let (code, _, told) = setup(&home, "apply", &options).await;
+        assert_eq!(code, 0, "{told}");
+        assert_eq!(read(&config).matches("[[principal]]").count(), 1);
+        assert_eq!(config_check(&home).await, 0);
+        let (code, undone, told) = setup(&home, "undo", &options).await;
+        assert_eq!(code, 0, "{told}");
+        assert_eq!(undone["configured"][0]["fate"], "removed");
+        assert!(!read(&config).contains("principal"), "{}", read(&config));
+    }
+    // A leftover of the same name and tenant is replaced, one of another tenant keeps its name.
+    let tenant = sandbox.details().tenant.domain;
+    let section = |tenant: &str, id: u8| {
+        format!(
+            "[[principal]]\nname = \"sendas\"\ntenant = \"{tenant}\"\nclient_id = \"{id:08}-0000-0000-0000-000000000000\"\nmailboxes = [\"x@{tenant}\"]\ncredential = {{ managed_identity = {{}} }}\n"
+        )
+    };
+    home.write("sendas.toml", &format!("# mine\n{}", section(&tenant, 1)));
+    let (code, _, told) = setup(&home, "apply", &options).await;
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(read(&config).matches("[[principal]]").count(), 1);
+    assert!(read(&config).starts_with("# mine"));
+    let (_, undone, _) = setup(&home, "undo", &options).await;
+    assert_eq!(undone["configured"][0]["fate"], "stays");
+    home.write("sendas.toml", &section("fabrikam.com", 1));
+    let (code, _, told) = setup(&home, "apply", &options).await;
+    assert_eq!(code, 0, "{told}");
+    assert!(read(&config).contains("name = \"sendas-2\""));
+    assert_eq!(config_check(&home).await, 0);
+    // A file that is wrong already is told before anything runs.
+    home.write("sendas.toml", "nonsense = 1\n");
+    let before = kept(&sandbox);
+    let mut other = without(&options, "--state");
+    other.extend(["--name".to_owned(), "other".to_owned()]);
+    let (code, answer, told) = setup(&home, "apply", &other).await;
+    assert_eq!(
+        (code, &answer["error"]["id"]),
+        (2, &json!("T-CONFIGURATION")),
+        "{told}"
+    );
+    assert_eq!(kept(&sandbox), before);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_command_needs_no_more_than_the_state() {
+    let (sandbox, home) = (fresh().await, Home::new());
+    let state = home.path().join("my state's.json");
+    let mut options = options(
+        &sandbox,
+        &home,
+        &[
+            "--yes",
+            "--method",
+            "classic",
+            "--credential",
+            "secret",
+            "--name",
+            "printer",
+        ],
+    );
+    let at = options.iter().position(|word| word == "--state").unwrap();
+    options[at + 1] = state.to_str().unwrap().to_owned();
+    let (code, applied, told) = setup(&home, "apply", &options).await;
+    assert_eq!(code, 0, "{told}");
+    // The line that was printed works as it stands.
+    let next = applied["next"].as_str().unwrap();
+    assert!(
+        next.contains("--cloud-file") && next.contains("'\\''"),
+        "{next}"
+    );
+    let line = next.replacen("sendas", env!("CARGO_BIN_EXE_sendas"), 1);
+    let line = format!(
+        "{} --no-message --json",
+        line.replace("--wait 120", "--wait 0")
+    );
+    let words = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    let proof: Value = serde_json::from_slice(&words.stdout).unwrap();
+    assert_eq!(proof["effective"], true, "{proof:#}");
+
+    let short = |verb: &str| {
+        let cloud = sandbox.folder().join("cloud.toml");
+        let mut list: Vec<String> = vec![
+            "--state".into(),
+            state.to_str().unwrap().into(),
+            "--cloud-file".into(),
+            cloud.to_str().unwrap().into(),
+            "--json".into(),
+        ];
+        if verb != "verify" {
+            list.push("--admin-tokens".into());
+            list.push(home.path().join("tokens.json").to_str().unwrap().into());
+        }
+        list
+    };
+    let (code, plan, told) = setup(&home, "plan", &short("plan")).await;
+    assert_eq!((code, &plan["done"]), (0, &json!(true)), "{told}{plan:#}");
+    assert_eq!(plan["method"], "classic");
+    // An option that says something else is told.
+    let mut other = short("plan");
+    other.extend(["--credential".to_owned(), "certificate".to_owned()]);
+    let (_, plan, told) = setup(&home, "plan", &other).await;
+    assert_eq!(plan["steps"][0]["id"], "add-certificate");
+    assert_eq!(plan["contradictions"].as_array().unwrap().len(), 1);
+    assert!(told.contains("was made with --credential secret"), "{told}");
+
+    let (code, proof, told) = setup(&home, "verify", &short("verify")).await;
+    assert_eq!((code, &proof["effective"]), (0, &json!(true)), "{told}");
+    let mut undo = short("undo");
+    undo.push("--yes".into());
+    let (code, _, told) = setup(&home, "undo", &undo).await;
+    assert_eq!(code, 0, "{told}");
+    // Nothing lies about afterwards, and looking leaves nothing.
+    setup(&home, "undo", &undo).await;
+    setup(&home, "verify", &short("verify")).await;
+    let left: Vec<_> = std::fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("state"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_one_state_however_it_is_spelt() {
+    let (sandbox, home) = (fresh().await, Home::new());
+    let options = without(&options(&sandbox, &home, &["--yes"]), "--state");
+    let (code, _, told) = setup(&home, "apply", &options).await;
+    assert_eq!(code, 0, "{told}");
+    let mut by_id = options.clone();
+    by_id[1] = sandbox.details().tenant.id.to_string();
+    let (code, plan, told) = setup(&home, "plan", &by_id).await;
+    assert_eq!((code, &plan["done"]), (0, &json!(true)), "{told}{plan:#}");
+    let folder = home.path().join(".local/state/sendas");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+    let (code, _, told) = setup(&home, "undo", &by_id).await;
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
     sandbox.stop().await;
 }

@@ -315,6 +315,13 @@ impl State {
                 is_changed = true;
             }
         }
+        if is_changed && self.asked.is_some() {
+            self.asked = match thing {
+                Thing::Certificate { .. } => Some(CredentialWish::Certificate),
+                Thing::Secret { .. } => Some(CredentialWish::Secret),
+                _ => self.asked.take(),
+            };
+        }
         is_changed
     }
 

@@ -143,6 +143,12 @@ impl Failure {
         Self::new(Kind::Machine, Exit::Failed, what).cause(trouble, None)
     }
 
+    /// Gives it the stable name of its cause.
+    pub(crate) fn id(mut self, id: &'static str) -> Self {
+        self.id = Some(id);
+        self
+    }
+
     /// Adds a cause behind those already there.
     pub(crate) fn cause(mut self, cause: impl Into<String>, fix: Option<String>) -> Self {
         self.causes.push(Cause {

@@ -93,26 +93,29 @@ impl Command {
 pub(crate) fn run(command: &Command, global: &Global, machine: &Machine) -> Outcome {
     runtime::run(async {
         match command {
-            Command::Plan(command) => Box::pin(plan(command, machine)).await,
-            Command::Apply(command) => Box::pin(apply(command, machine)).await,
+            Command::Plan(command) => Box::pin(plan(command, global, machine)).await,
+            Command::Apply(command) => Box::pin(apply(command, global, machine)).await,
             Command::Verify(command) => Box::pin(verify(command, global, machine)).await,
-            Command::Undo(command) => Box::pin(undo(command, machine)).await,
+            Command::Undo(command) => Box::pin(undo(command, global, machine)).await,
         }
     })?
 }
 
-async fn plan(command: &Plan, machine: &Machine) -> Outcome {
-    let desk = Desk::open(&command.options, machine)?;
+async fn plan(command: &Plan, global: &Global, machine: &Machine) -> Outcome {
+    let desk = Desk::open(&command.options, global, machine)?;
     let wish = desk.wish()?;
     let setup = Box::pin(desk.setup(wish.method)).await?;
-    let file = desk.state_file()?;
+    let setup = setup.with_progress(Arc::new(tell::Talk::new()));
+    let file = desk.state_reading();
     let (plan, _) = Box::pin(setup.plan(&wish, &file))
         .await
         .map_err(|error| tell::failed("no plan was made", &error))?;
     let written = if command.powershell {
         output::data(&plan.powershell())
     } else if command.options.json {
-        output::json(&plan.json())
+        let mut answer = plan.json();
+        answer["contradictions"] = json!(desk.contradictions());
+        output::json(&answer)
     } else {
         output::data(&output::visible(&plan.to_string()))
     };
@@ -124,12 +127,15 @@ async fn plan(command: &Plan, machine: &Machine) -> Outcome {
     })
 }
 
-async fn apply(command: &Apply, machine: &Machine) -> Outcome {
+async fn apply(command: &Apply, global: &Global, machine: &Machine) -> Outcome {
     const NOT: &str = "nothing was changed in the tenant";
 
     let options = &command.options;
-    let desk = Desk::open(options, machine)?;
+    let desk = Desk::open(options, global, machine)?;
     let wish = desk.wish()?;
+    if let Some(path) = &options.write_config {
+        written::check(path, &desk, &wish)?;
+    }
     let setup = Box::pin(desk.setup(wish.method)).await?;
     let setup = setup.with_progress(Arc::new(tell::Talk::new()));
     let file = desk.state_file()?;
@@ -151,20 +157,26 @@ async fn apply(command: &Apply, machine: &Machine) -> Outcome {
             &format!("Do these {steps} steps in the tenant?"),
         )?;
     }
-    let applied = Box::pin(setup.carry_out(prepared, &wish, &file))
+    let mut applied = Box::pin(setup.carry_out(prepared, &wish, &file))
         .await
-        .map_err(|error| tell::failed("the set-up is not complete", &error))?;
-    let config = options
-        .write_config
-        .as_deref()
-        .map(|path| written::write(path, &desk, &wish, &applied.state))
-        .transpose()?;
+        .map_err(|error| tell::stopped(&desk, "the set-up is not complete", &error))?;
+    if let Some(path) = desk.token_file() {
+        applied.state.token_file = Some(written::absolute(path));
+    }
+    let mut config = None;
+    if let Some(path) = &options.write_config {
+        let done = written::write(path, &desk, &wish, &applied.state)?;
+        applied.state.note_configured(done);
+        config = Some(path.display().to_string());
+    }
+    file.save(&applied.state)
+        .map_err(|error| tell::failed("the set-up is complete, but not recorded", &error.into()))?;
     report_applied(&desk, &applied, config.as_deref())
 }
 
 fn report_applied(desk: &Desk<'_>, applied: &Applied, config: Option<&str>) -> Outcome {
     let known = applied.state.application.as_ref();
-    let credential = written::credential(desk.options, &applied.state);
+    let credential = written::credential(desk, &applied.state);
     if desk.options.json {
         let steps: Vec<Value> = applied
             .steps
@@ -184,6 +196,8 @@ fn report_applied(desk: &Desk<'_>, applied: &Applied, config: Option<&str>) -> O
             "notices": applied.plan.json()["notices"],
             "state": desk.state_path(),
             "config": config,
+            "contradictions": desk.contradictions(),
+            "next": desk.again("verify", &["--wait", "120"]),
         });
         output::json(&answer)
             .map_err(|error| Box::new(Failure::machine("the answer was not printed", &error)))?;
@@ -194,17 +208,16 @@ fn report_applied(desk: &Desk<'_>, applied: &Applied, config: Option<&str>) -> O
 }
 
 async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome {
-    let desk = Desk::open(&command.options, machine)?;
-    let file = desk.state_file()?;
-    let state = file
-        .load()
-        .map_err(|error| tell::failed("nothing was tried", &error.into()))?;
+    let desk = Desk::open(&command.options, global, machine)?;
+    let file = desk.state_reading();
+    let state = desk.known().cloned();
     let prover = prover::Candidate::open(&desk, state.as_ref(), global, machine)?;
     // What the tenant is configured to allow, where an administrator lets us look.
     let mut configured = None;
     if command.options.has_tokens() {
-        let wish = desk.wish_of(state.as_ref())?;
+        let wish = desk.wish()?;
         let setup: Setup = Box::pin(desk.setup(wish.method)).await?;
+        let setup = setup.with_progress(Arc::new(tell::Talk::new()));
         let (plan, _) = Box::pin(setup.plan(&wish, &file))
             .await
             .map_err(|error| tell::failed("the tenant could not be read", &error))?;
@@ -225,6 +238,7 @@ async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome
         answer["missing"] = configured
             .as_ref()
             .map_or(Value::Null, |plan| plan.json()["steps"].clone());
+        answer["contradictions"] = json!(desk.contradictions());
         output::json(&answer)
             .map_err(|error| Box::new(Failure::machine("the answer was not printed", &error)))?;
     } else {
@@ -240,29 +254,35 @@ async fn verify(command: &Verify, global: &Global, machine: &Machine) -> Outcome
     )
 }
 
-async fn undo(command: &Undo, machine: &Machine) -> Outcome {
+async fn undo(command: &Undo, global: &Global, machine: &Machine) -> Outcome {
     const NOT: &str = "nothing was taken back";
 
-    let desk = Desk::open(&command.options, machine)?;
+    let desk = Desk::open(&command.options, global, machine)?;
+    let plan =
+        Setup::undo_plan(&desk.state_reading()).map_err(|error| tell::failed(NOT, &error))?;
     let file = desk.state_file()?;
-    let plan = Setup::undo_plan(&file).map_err(|error| tell::failed(NOT, &error))?;
-    tell::undo_plan(&plan);
+    tell::undo_plan(&plan, desk.known());
     if !plan.things.is_empty() {
         agree(command.options.yes, "Take these back?")?;
     }
     let state = file
         .load()
         .map_err(|error| tell::failed(NOT, &error.into()))?;
-    let method = state.map(|state| state.method).unwrap_or_default();
+    let method = state.as_ref().map(|state| state.method).unwrap_or_default();
     let setup = Box::pin(desk.setup(method)).await?;
     let setup = setup.with_progress(Arc::new(tell::Talk::new()));
     let undone = Box::pin(setup.undo(&file))
         .await
         .map_err(|error| tell::failed("not everything was taken back", &error))?;
+    let left = state.map_or_else(Vec::new, |state| written::take_back(&state));
     if command.options.json {
-        output::json(&json!({ "ok": true, "undone": undone.things }))
+        let files: Vec<Value> = left.iter().map(written::Left::json).collect();
+        output::json(&json!({ "ok": true, "undone": undone.things, "configured": files }))
             .map_err(|error| Box::new(Failure::machine("the answer was not printed", &error)))?;
     } else {
+        for file in &left {
+            output::line(&output::visible(&file.words()));
+        }
         output::line(
             "The tenant is as it was. A deleted application stays in the recycle bin of Entra for 30 days.",
         );

@@ -1,12 +1,16 @@
 //! The options that all four commands take, so that a script writes them once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sendas_tenant::Method;
 use sendas_tenant::wish::FEDERATION_AUDIENCE;
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct Options {
     /// The tenant: its id or a verified domain.
     #[arg(long, value_name = "TENANT")]
@@ -15,17 +19,20 @@ pub(super) struct Options {
     #[arg(long = "mailbox", value_name = "ADDRESS")]
     pub(super) mailboxes: Vec<String>,
     /// How the application is authorized: by a role in Exchange, or by a permission in Entra.
-    #[arg(long, value_name = "METHOD", default_value = "rbac")]
-    pub(super) method: MethodChoice,
-    /// What proves the application.
-    #[arg(long, value_name = "KIND", default_value = "certificate")]
-    pub(super) credential: CredentialChoice,
+    /// Without it, as the last run was told; for a new set-up rbac.
+    #[arg(long, value_name = "METHOD")]
+    pub(super) method: Option<MethodChoice>,
+    /// What proves the application. Without it, as the last run was told; for a new set-up
+    /// certificate.
+    #[arg(long, value_name = "KIND")]
+    pub(super) credential: Option<CredentialChoice>,
     /// Use this existing application instead of making one.
     #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
-    /// Begins the names of everything that is made.
-    #[arg(long, value_name = "NAME", default_value = sendas_tenant::wish::NAME)]
-    pub(super) name: String,
+    /// Begins the names of everything that is made. Without it, as the last run was told; for a
+    /// new set-up sendas.
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
     /// With --credential federated: the issuer whose tokens prove the application.
     #[arg(long, value_name = "URL")]
     pub(super) federated_issuer: Option<String>,
@@ -48,8 +55,11 @@ pub(super) struct Options {
     /// standard input. Without it, the browser opens for the sign-in.
     #[arg(long, value_name = "FILE")]
     pub(super) admin_tokens: Option<PathBuf>,
-    /// Sign in by a code typed on another machine. Many tenants block this.
+    /// Read the administrator's tokens from standard input: the same as --admin-tokens -.
     #[arg(long, conflicts_with = "admin_tokens")]
+    pub(super) token_stdin: bool,
+    /// Sign in by a code typed on another machine. Many tenants block this.
+    #[arg(long, conflicts_with_all = ["admin_tokens", "token_stdin"])]
     pub(super) device_code: bool,
     /// Sign in through this public client of yours, instead of Microsoft's own tools.
     #[arg(long, value_name = "ID")]
@@ -100,14 +110,32 @@ pub(super) enum StoreChoice {
     File,
     /// An encrypted systemd credential; for secrets.
     Systemd,
-    /// The keyring of a desktop; not in this build.
-    Keyring,
 }
 
 impl Options {
     /// Whether an administrator's tokens are at hand without a sign-in.
     pub(super) fn has_tokens(&self) -> bool {
-        self.admin_tokens.is_some()
+        self.tokens().is_some()
+    }
+
+    /// Where those tokens are; `-` is standard input.
+    pub(super) fn tokens(&self) -> Option<&Path> {
+        if self.token_stdin {
+            return Some(Path::new("-"));
+        }
+        self.admin_tokens.as_deref()
+    }
+}
+
+impl CredentialChoice {
+    /// As it is written.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Secret => "secret",
+            Self::Federated => "federated",
+            Self::Keep => "keep",
+        }
     }
 }
 

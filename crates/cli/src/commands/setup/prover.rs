@@ -6,7 +6,7 @@ use sendas_config as config;
 use sendas_entra::{ClientId, Credential, Expectation, Method, Principal, Tenant};
 use sendas_smtp::ClientName;
 use sendas_submit::Connector;
-use sendas_tenant::{Place, State, Trial};
+use sendas_tenant::{CredentialWish, Place, State, Trial};
 
 use super::desk::{Desk, wrong};
 use crate::global::Global;
@@ -94,7 +94,7 @@ impl Candidate {
         sends_message: bool,
         patience: Duration,
     ) -> Result<Trial, Box<Failure>> {
-        let wish = desk.wish_of(state)?;
+        let wish = desk.wish()?;
         let first = wish.mailboxes.first().cloned();
         Ok(Trial {
             expectation: Expectation {
@@ -125,15 +125,20 @@ fn credential(
     global: &Global,
     machine: &Machine,
 ) -> Result<Credential, Box<Failure>> {
-    if let Some((_, Place::File(path))) = state.and_then(State::certificate) {
-        return Credential::certificate_file(path)
-            .map_err(|error| wrong("the certificate of the set-up", &error));
+    let kept = match desk.credential()? {
+        CredentialWish::Certificate => state.and_then(State::certificate),
+        CredentialWish::Secret => state.and_then(State::secret),
+        CredentialWish::Federated(_) | CredentialWish::Keep => None,
+    };
+    if let Some((_, Place::File(path))) = kept {
+        return if matches!(desk.credential()?, CredentialWish::Certificate) {
+            Credential::certificate_file(path)
+                .map_err(|error| wrong("the certificate of the set-up", &error))
+        } else {
+            Credential::secret_file(path).map_err(|error| wrong("the secret of the set-up", &error))
+        };
     }
-    if let Some((_, Place::File(path))) = state.and_then(State::secret) {
-        return Credential::secret_file(path)
-            .map_err(|error| wrong("the secret of the set-up", &error));
-    }
-    if let Some(path) = &desk.options.federated_token_file {
+    if let Some(path) = desk.token_file() {
         return Ok(Credential::federated_file(path));
     }
     let loaded = configuration::load(global, machine)?;

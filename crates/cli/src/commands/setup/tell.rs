@@ -9,7 +9,7 @@ use std::time::Duration;
 use sendas_tenant::trouble::Service;
 use sendas_tenant::verify::CheckResult;
 use sendas_tenant::{
-    Applied, CallError, Event, Plan, Progress, SetupError, UndoPlan, Verification,
+    Applied, CallError, Event, Plan, Progress, SetupError, State, UndoPlan, Verification,
 };
 
 use super::desk::Desk;
@@ -114,26 +114,26 @@ pub(super) fn applied(
     }
     if !applied.steps.is_empty() {
         line("Rights in Exchange can take up to two hours to act. Next:");
-        let state = desk.options.state.as_ref();
-        let state = state.map(|path| format!(" --state {}", path.display()));
-        line(&format!(
-            "  sendas setup verify{}{} --wait 120",
-            desk.tenant()
-                .map(|tenant| format!(" --tenant {tenant}"))
-                .unwrap_or_default(),
-            state.unwrap_or_default()
-        ));
+        line(&format!("  {}", desk.again("verify", &["--wait", "120"])));
     }
 }
 
 /// Before undoing.
-pub(super) fn undo_plan(plan: &UndoPlan) {
+pub(super) fn undo_plan(plan: &UndoPlan, known: Option<&State>) {
     line(&format!("Tenant {}", plan.tenant_id));
     if plan.things.is_empty() {
         line("Nothing was made here; only the state file goes.");
     }
     for thing in &plan.things {
         line(&format!("  take back {}", visible(thing)));
+    }
+    for file in known.into_iter().flat_map(|known| &known.configured) {
+        let place = format!("the principal {:?} in {}", file.name, file.path.display());
+        line(&if file.added {
+            format!("  take back {}", visible(&place))
+        } else {
+            format!("  leave {}, which was there before", visible(&place))
+        });
     }
 }
 
@@ -172,6 +172,15 @@ pub(super) fn verified(verification: &Verification, configured: Option<&Plan>) {
     drop(crate::output::data(&text));
 }
 
+/// A run of apply that stopped half-way, with the way back.
+pub(super) fn stopped(desk: &Desk<'_>, what: &str, error: &SetupError) -> Box<Failure> {
+    let failure = failed(what, error);
+    match error {
+        SetupError::Step { .. } => Box::new(failure.command(desk.again("undo", &[]))),
+        _ => failure,
+    }
+}
+
 /// A set-up that stopped.
 pub(super) fn failed(what: &str, error: &SetupError) -> Box<Failure> {
     let call = error.call();
@@ -197,13 +206,11 @@ pub(super) fn failed(what: &str, error: &SetupError) -> Box<Failure> {
         failure = failure.quote(who, visible(&refused.words));
     }
     match error {
-        SetupError::Step { done, state, .. } => {
+        SetupError::Step { done, .. } => {
             for step in done {
                 failure = failure.evidence(format!("done before: {step}"));
             }
-            failure = failure
-                .evidence("the same command goes on from here")
-                .command(format!("sendas setup undo --state {}", state.display()));
+            failure = failure.evidence("the same command goes on from here");
         }
         SetupError::Undo { left, .. } => {
             for thing in left {
