@@ -194,6 +194,10 @@ async fn a_credential_is_listed_and_rotated_and_the_configuration_keeps_its_word
     assert_eq!((code, &done["old_is"]), (0, &json!("kept")), "{told}");
     assert_eq!((stage.registered(), stage.files().len()), ((1, 1), 2));
     stage.sends().await;
+    // What was recorded is told without an administrator too.
+    let (code, list, told) = stage.run(&["list"]).await;
+    assert_eq!(code, 3, "{told}{list:#}");
+    assert_eq!(list["principals"][0]["local"]["days_left"], 4);
     let words: Vec<&str> = ["list"].iter().chain(&admin).copied().collect();
     let (code, list, told) = stage.run(&words).await;
     assert_eq!(code, 3, "{told}{list:#}");
@@ -327,7 +331,7 @@ async fn what_cannot_be_rotated_is_said_and_nothing_changes() {
             credential,
             &["--secrets-folder", "missing"],
             1,
-            "No such file",
+            "takes no new file",
         ),
     ] {
         stage

@@ -96,8 +96,9 @@ impl FileStore {
         }
     }
 
-    /// Gives new files the owner and group of this file, where the system lets us: what an
-    /// administrator makes stays readable for the service that uses it.
+    /// Gives new files the owner and group of this file, if it exists: what an administrator makes
+    /// stays readable for the service that uses it. Where the system does not let us, nothing is
+    /// kept.
     #[must_use]
     pub fn owned_like(mut self, path: impl Into<PathBuf>) -> Self {
         self.like = Some(path.into());
@@ -227,7 +228,10 @@ pub(crate) fn write_private(path: &Path, octets: &[u8], like: Option<&Path>) -> 
 #[cfg(unix)]
 fn take_owner(file: &File, like: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, fchown};
-    let (own, wanted) = (file.metadata()?, fs::metadata(like)?);
+    let Ok(wanted) = fs::metadata(like) else {
+        return Ok(());
+    };
+    let own = file.metadata()?;
     if (own.uid(), own.gid()) == (wanted.uid(), wanted.gid()) {
         return Ok(());
     }

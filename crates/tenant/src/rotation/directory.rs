@@ -90,15 +90,19 @@ impl Directory<'_> {
             timer,
             administrator,
         } = self.access;
+        let connected = |token: &AdminToken| {
+            let graph = Graph::connect(cloud, token, transport, timer);
+            graph.with_progress(Arc::clone(&self.waits.progress))
+        };
         if let Some(token) = administrator {
-            return Ok(Graph::connect(cloud, token, transport, timer));
+            return Ok(connected(token));
         }
         // After the switch the credential is a new one, and servers for other resources learn of
         // it at another time than Exchange's.
         let mut patience = Backoff::new(Duration::from_secs(YOUNG_CREDENTIAL_S_MAX));
         loop {
             let refusal = match self.host.own_token().await {
-                Ok(token) => return Ok(Graph::connect(cloud, &token, transport, timer)),
+                Ok(token) => return Ok(connected(&token)),
                 Err(refusal) => refusal,
             };
             let waits = matches!(

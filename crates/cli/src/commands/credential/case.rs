@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use sendas_config as config;
 use sendas_config::Origin;
-use sendas_entra::Certificate;
 use sendas_tenant::Place;
 use sendas_tenant::limits::{CERTIFICATE_DAYS, SECRET_DAYS};
 use sendas_tenant::rotation::Old;
@@ -195,8 +194,7 @@ impl Case {
                 thumbprint: None,
                 key_id: rotate.old_key_id.map(str::to_owned),
                 end: None,
-            }
-            .with(&principal.credential),
+            },
             folder: absolute(&folder),
             journal: journal.to_owned(),
             is_administrator: false,
@@ -210,25 +208,5 @@ impl Case {
         } else {
             "the application itself"
         }
-    }
-}
-
-/// What the old credential says of itself.
-trait Tells {
-    fn with(self, credential: &config::Credential) -> Self;
-}
-
-impl Tells for Old {
-    fn with(mut self, credential: &config::Credential) -> Self {
-        if let config::Credential::Certificate {
-            path,
-            password: None,
-        } = credential
-            && let Ok(certificate) = Certificate::from_file(path)
-        {
-            self.thumbprint = Some(certificate.thumbprint());
-            self.end = Some(certificate.not_after());
-        }
-        self
     }
 }

@@ -1,6 +1,7 @@
 //! `sendas credential list`: until when each credential acts.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use sendas_config as config;
 use sendas_entra::{Claims, Credential};
 use sendas_tenant::credentials::{self, InUse, Life, Listed, ListedKind, Own};
 use sendas_tenant::graph::Graph;
+use sendas_tenant::rotation::stage::Fresh;
 use sendas_tenant::rotation::{Host as _, Journal};
 use sendas_tenant::verify::Refusal;
 use sendas_tenant::{AdminToken, SystemTimer, Timer, Transport};
@@ -133,10 +135,17 @@ async fn look(
         return Ok(looked);
     }
     let setups = Setups::find(None, machine);
-    let nowhere = std::path::PathBuf::new();
+    let nowhere = PathBuf::new();
     let program = Program::new(global, machine, principal, network, nowhere, setups.clone())?;
     if credential.is_ok() {
         looked.local.token = token(&program).await;
+    }
+    let file = secret_file(&principal.credential);
+    let known = file
+        .as_deref()
+        .and_then(|file| recorded(program.client_id().as_str(), file, machine));
+    if let Some(known) = &known {
+        looked.local.end = known.end;
     }
     let token = match given {
         Some(token) => Some(token.clone()),
@@ -163,42 +172,41 @@ async fn look(
     looked.listed = match token {
         Err(Refusal { words, .. }) => Err(format!("no token for Microsoft Graph: {words}")),
         Ok(token) => {
-            let key_id = known_key_id(&program, &principal.credential, &setups, machine);
+            let client_id = program.client_id().as_str();
+            let key_id = known
+                .and_then(|known| known.key_id)
+                .or_else(|| setups.key_id(client_id, file.as_deref()?));
             let own = looked
                 .local
                 .own(credential.as_ref().ok(), key_id.as_deref());
             let transport: Arc<dyn Transport> = Arc::new(program.http());
             let timer: Arc<dyn Timer> = Arc::new(SystemTimer);
             let graph = Graph::connect(program.cloud(), &token, &transport, &timer);
-            let client_id = program.client_id().as_str();
             own.read(&graph, client_id, is_administrator).await
         }
     };
     Ok(looked)
 }
 
-/// The id of the configured secret, where a rotation or a set-up recorded it.
-fn known_key_id(
-    program: &Program,
-    configured: &config::Credential,
-    setups: &Setups,
-    machine: &Machine,
-) -> Option<String> {
-    let config::Credential::Secret(config::SecretPlace::File(path)) = configured else {
-        return None;
-    };
-    let path = super::written::absolute(path);
-    let client_id = program.client_id().as_str();
+/// The file in which a secret is configured.
+fn secret_file(configured: &config::Credential) -> Option<PathBuf> {
+    match configured {
+        config::Credential::Secret(config::SecretPlace::File(path)) => {
+            Some(super::written::absolute(path))
+        }
+        _ => None,
+    }
+}
+
+/// What the last rotation recorded of the credential in this file.
+fn recorded(client_id: &str, file: &Path, machine: &Machine) -> Option<Fresh> {
     let journal = machine
         .state_folder()
         .join(format!("credential-{client_id}.json"));
-    let recorded = std::fs::read(journal)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Journal>(&text).ok())
-        .and_then(|journal| journal.current().cloned())
-        .filter(|known| known.place.path() == path)
-        .and_then(|known| known.key_id);
-    recorded.or_else(|| setups.key_id(client_id, &path))
+    let text = std::fs::read(journal).ok()?;
+    let journal: Journal = serde_json::from_slice(&text).ok()?;
+    let known = journal.current()?;
+    (known.place.path() == file).then(|| known.clone())
 }
 
 /// Asks for one token with the configured credential.

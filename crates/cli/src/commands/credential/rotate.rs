@@ -122,6 +122,12 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
         .map_err(|error| answer::failed(NOTHING, &error.into(), &journal_path))?;
     let open = left.as_ref().filter(|left| left.is_open());
     let mut case = Case::new(&rotate.wanted(), &loaded, principal, &journal_path)?;
+    if let (None, Ok(Credential::Certificate(certificate))) =
+        (&case.old.thumbprint, program.loaded())
+    {
+        case.old.thumbprint = Some(certificate.thumbprint());
+        case.old.end = Some(certificate.not_after());
+    }
     if let (None, Some(Place::File(path))) = (&case.old.key_id, &case.old.place) {
         case.old.key_id = setups.key_id(&client_id, path);
     }
@@ -137,7 +143,7 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
     }
     if open.is_none() {
         if let Some(days) = rotate.within
-            && let Some(exit) = too_early(&case, &program, left.as_ref(), days, rotate.json)?
+            && let Some(exit) = too_early(&case, left.as_ref(), days, rotate.json)?
         {
             return Ok(exit);
         }
@@ -150,9 +156,13 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
     }
     // Before anybody is asked to sign in: whether the end can be reached from here.
     if !rotate.back {
-        whole_file::can_write(&program.file)
-            .and_then(|()| whole_file::can_write(&case.folder.join("credential")))
-            .map_err(|error| Box::new(Failure::machine(NOTHING, &error)))?;
+        for path in [&program.file, &case.folder.join("credential")] {
+            whole_file::can_write(path).map_err(|error| {
+                let folder = path.parent().unwrap_or(path).display();
+                let what = format!("{NOTHING}: {folder} takes no new file");
+                Box::new(Failure::machine(what, &error))
+            })?;
+        }
     }
     let administrator = administrator(rotate, &case, &program).await?;
     case.is_administrator = administrator.is_some();
@@ -207,12 +217,11 @@ pub(super) async fn run(rotate: &Rotate, global: &Global, machine: &Machine) -> 
 /// Whether the old one has more than these days left; then that is the answer.
 fn too_early(
     case: &Case,
-    program: &Program,
     left: Option<&rotation::Journal>,
     days: i64,
     json: bool,
 ) -> Result<Option<Exit>, Box<Failure>> {
-    let end = end_of(case, program, left).ok_or_else(|| {
+    let end = end_of(case, left).ok_or_else(|| {
         Box::new(
             Failure::configuration(format!("{NOTHING}: the end of the old one is not known"))
                 .cause(
@@ -228,11 +237,8 @@ fn too_early(
     answer::not_yet(end, now, json).map(Some)
 }
 
-fn end_of(case: &Case, program: &Program, left: Option<&rotation::Journal>) -> Option<Timestamp> {
+fn end_of(case: &Case, left: Option<&rotation::Journal>) -> Option<Timestamp> {
     case.old.end.or_else(|| {
-        if let Ok(Credential::Certificate(certificate)) = program.loaded() {
-            return Some(certificate.not_after());
-        }
         let known = left?.current()?;
         (Some(&known.place) == case.old.place.as_ref()).then_some(known.end)?
     })

@@ -102,24 +102,26 @@ async fn killed_everywhere(from: Kind, to: Kind, is_administrator: bool) {
     let bench = slow().await;
     let lines = whole(&bench, from, to, is_administrator).await;
     assert!(lines.len() >= 18, "{lines:?}");
-    for (number, line) in lines.iter().enumerate() {
-        for fate in [Fate::DiesBefore(number), Fate::DiesAfter(number)] {
-            prepared(&bench, from).await;
-            let told = format!("{fate:?} of {line}");
-            let (ended, _) = bench.rotate(to, is_administrator, Some(fate)).await;
-            assert!(matches!(ended, Ended::Died), "{told}");
-            bench
-                .works()
-                .await
-                .unwrap_or_else(|words| panic!("{told}: {words}"));
-            let (ended, _) = bench.rotate(to, is_administrator, None).await;
-            let done = ended.done();
-            if done.end_of_old == EndOfOld::LeftInEntra {
-                // The answer with the id of its key was lost, and nobody may read it.
-                assert!(!is_administrator, "{told}");
-            }
-            settle(&bench, to, is_administrator, &told).await;
+    // Between the end of one operation and the beginning of the next nothing acts, so that after
+    // one is before the next.
+    let last = lines.len() - 1;
+    let fates = (0..=last).map(|number| (number, Fate::DiesBefore(number)));
+    for (number, fate) in fates.chain([(last, Fate::DiesAfter(last))]) {
+        prepared(&bench, from).await;
+        let told = format!("{fate:?} of {}", lines[number]);
+        let (ended, _) = bench.rotate(to, is_administrator, Some(fate)).await;
+        assert!(matches!(ended, Ended::Died), "{told}");
+        bench
+            .works()
+            .await
+            .unwrap_or_else(|words| panic!("{told}: {words}"));
+        let (ended, _) = bench.rotate(to, is_administrator, None).await;
+        let done = ended.done();
+        if done.end_of_old == EndOfOld::LeftInEntra {
+            // The answer with the id of its key was lost, and nobody may read it.
+            assert!(!is_administrator, "{told}");
         }
+        settle(&bench, to, is_administrator, &told).await;
     }
 }
 
