@@ -1,7 +1,7 @@
 //! Bodies on their way out: compared with their checksum before the first octet is given.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -25,6 +25,16 @@ pub struct Body {
 enum Source {
     Memory(Option<Bytes>),
     File(Option<Box<Run>>),
+}
+
+/// A large body in its segment, read again as often as it is wanted.
+///
+/// It can be read as long as the value lives, also when the message is settled meanwhile.
+pub struct LargeBody {
+    file: Arc<dyn DiskFile>,
+    place: BodyPlace,
+    /// How far it was read without a gap, and what of.
+    run: Mutex<(u64, Digester)>,
 }
 
 /// A run through a large body.
@@ -114,11 +124,71 @@ impl Body {
         }
     }
 
+    /// A large body where it lies, to be read from any place; none for a small one.
+    pub fn large(&self) -> Option<LargeBody> {
+        let Source::File(Some(run)) = &self.source else {
+            return None;
+        };
+        Some(LargeBody {
+            file: Arc::clone(&run.file),
+            place: run.place.clone(),
+            run: Mutex::new((0, Digester::new())),
+        })
+    }
+
     /// The whole body, when it is small and no piece was taken yet.
     pub fn small(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Memory(body) => body.as_ref(),
             Source::File(_) => None,
+        }
+    }
+}
+
+impl LargeBody {
+    /// Octets of the body.
+    pub const fn octets(&self) -> u64 {
+        self.place.octets
+    }
+
+    /// Fills the buffer from a place in the body; blocks.
+    ///
+    /// Whoever reads from the first octet to the last without a gap is given the last only if the
+    /// whole still matches its checksum.
+    ///
+    /// # Errors
+    /// `InvalidData` when it does not match, `UnexpectedEof` past the end, else as the operating
+    /// system reports them.
+    pub fn read_at(&self, octets: &mut [u8], at: u64) -> io::Result<()> {
+        let end = at.saturating_add(octets.len() as u64);
+        if end > self.place.octets {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let from = self.place.at + HEAD_OCTETS as u64 + at;
+        self.file.read_at(octets, from)?;
+        // A panic elsewhere leaves at worst a run that matches nothing.
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        if at == 0 {
+            *run = (0, Digester::new());
+        }
+        let (read, digester) = &mut *run;
+        if *read != at {
+            return Ok(());
+        }
+        digester.update(octets);
+        *read = end;
+        if end < self.place.octets {
+            return Ok(());
+        }
+        let whole = std::mem::replace(digester, Digester::new());
+        *read = 0;
+        if whole.finish() == self.place.digest {
+            Ok(())
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the stored body does not match its checksum",
+            ))
         }
     }
 }
@@ -175,6 +245,14 @@ fn read(file: &dyn DiskFile, octets: &mut [u8], at: u64) -> Result<(), BodyTroub
             BodyTrouble::Disk(error)
         }
     })
+}
+
+impl std::fmt::Debug for LargeBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LargeBody")
+            .field("octets", &self.place.octets)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Body {

@@ -53,7 +53,7 @@ mod work;
 mod writer;
 
 pub use backup::BackupReport;
-pub use body::Body;
+pub use body::{Body, LargeBody};
 pub use check::{CheckDepth, CheckReport};
 pub use compact::Compacted;
 pub use disk::{Disk, DiskFile, DiskLock, RealDisk};

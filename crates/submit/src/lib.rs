@@ -26,7 +26,7 @@ pub use connector::{Connector, Opened};
 pub use error::SubmitError;
 pub use limits::{Deadlines, PoolLimits};
 pub use link::{LinkCause, LinkError};
-pub use message::{Message, MessageError, MessageWriter};
+pub use message::{Message, MessageError, MessageWriter, Source};
 pub use outcome::{Attempt, Failure, Origin, Outcome};
 pub use pool::{Lease, Pool};
 pub use session::{Session, Submission};

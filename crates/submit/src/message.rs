@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,8 @@ use crate::limits::{BODY_BLOCK_OCTETS, MEMORY_OCTETS_MAX};
 ///
 /// It holds CRLF line ends only, no NUL, and ends with CRLF, so that both framings carry it
 /// unchanged and no server between here and the reader can disagree on where its lines end.
-/// Clones share the octets. A message in a file is read as it is sent and never whole.
+/// Clones share the octets. A message in a file or another source is read as it is sent and never
+/// whole.
 #[derive(Clone)]
 pub struct Message {
     content: Content,
@@ -24,7 +25,25 @@ pub struct Message {
 #[derive(Clone)]
 enum Content {
     Memory(Bytes),
-    File(Arc<File>),
+    Source(Arc<dyn Source>),
+}
+
+/// Octets that lie elsewhere and are read as they are sent.
+///
+/// An implementer owes: the octets do not change while a message is made of them, and a place
+/// may be read more than once. Reading blocks.
+pub trait Source: Send + Sync {
+    /// Fills the buffer from a place.
+    ///
+    /// # Errors
+    /// As the operating system reports them, or when the octets are not what they were.
+    fn read_at(&self, octets: &mut [u8], at: u64) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn read_at(&self, octets: &mut [u8], at: u64) -> io::Result<()> {
+        read_exact_at(self, octets, at)
+    }
 }
 
 /// Why octets are no message.
@@ -96,18 +115,16 @@ impl Message {
         })
     }
 
-    /// As [`Message::binary`], in an open file from its start to its end. The file must not
-    /// change while the message lives.
+    /// As [`Message::binary`], so many octets of a source.
     ///
     /// # Errors
-    /// [`MessageError::Empty`], or when the file cannot be read.
-    pub fn binary_file(file: File) -> Result<Self, MessageError> {
-        let octets = file.metadata()?.len();
+    /// [`MessageError::Empty`].
+    pub fn binary_source(source: Arc<dyn Source>, octets: u64) -> Result<Self, MessageError> {
         if octets == 0 {
             return Err(MessageError::Empty);
         }
         Ok(Self {
-            content: Content::File(Arc::new(file)),
+            content: Content::Source(source),
             octets,
         })
     }
@@ -116,24 +133,34 @@ impl Message {
     /// change while the message lives.
     ///
     /// # Errors
-    /// [`MessageError::LineEnd`], also for a last line without CRLF, which a file does not get
+    /// As [`Message::from_source`].
+    pub fn from_file(file: File) -> Result<Self, MessageError> {
+        let octets = file.metadata()?.len();
+        Self::from_source(Arc::new(file), octets)
+    }
+
+    /// A message of so many octets of a source, in wire form; reads them all, and blocks for as
+    /// long as that takes.
+    ///
+    /// # Errors
+    /// [`MessageError::LineEnd`], also for a last line without CRLF, which a source does not get
     /// added.
-    pub fn from_file(mut file: File) -> Result<Self, MessageError> {
-        file.seek(SeekFrom::Start(0))?;
-        let (mut check, mut octets, mut tail) = (LineCheck::default(), 0, [0; 2]);
+    pub fn from_source(source: Arc<dyn Source>, octets: u64) -> Result<Self, MessageError> {
+        let (mut check, mut at, mut tail) = (LineCheck::default(), 0, [0; 2]);
         let mut block = vec![0; BODY_BLOCK_OCTETS];
-        loop {
-            let n = file.read(&mut block)?;
-            let Some(last) = n.checked_sub(1) else { break };
+        while at < octets {
+            let n = block_octets(octets - at);
+            source.read_at(&mut block[..n], at)?;
             check.check(&block[..n])?;
+            let last = n - 1;
             tail = [if n > 1 { block[last - 1] } else { tail[1] }, block[last]];
-            octets += n as u64;
+            at += n as u64;
         }
         check.finish()?;
         match tail {
             _ if octets == 0 => Err(MessageError::Empty),
             [b'\r', b'\n'] => Ok(Self {
-                content: Content::File(Arc::new(file)),
+                content: Content::Source(source),
                 octets,
             }),
             _ => Err(BareLineEnd.into()),
@@ -149,7 +176,7 @@ impl Message {
     pub const fn as_memory(&self) -> Option<&Bytes> {
         match &self.content {
             Content::Memory(octets) => Some(octets),
-            Content::File(_) => None,
+            Content::Source(_) => None,
         }
     }
 
@@ -160,12 +187,12 @@ impl Message {
     pub fn start(&self, octets_max: usize) -> io::Result<Bytes> {
         match &self.content {
             Content::Memory(octets) => Ok(octets.slice(..octets.len().min(octets_max))),
-            Content::File(file) => {
+            Content::Source(source) => {
                 let octets = usize::try_from(self.octets)
                     .unwrap_or(usize::MAX)
                     .min(octets_max);
                 let mut start = vec![0; octets];
-                read_exact_at(file, &mut start, 0)?;
+                source.read_at(&mut start, 0)?;
                 Ok(start.into())
             }
         }
@@ -177,18 +204,15 @@ impl Message {
     /// # Errors
     /// When the file cannot be read.
     pub fn block(&self, at: u64) -> io::Result<Bytes> {
-        let left = self.octets.saturating_sub(at);
-        let octets = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(BODY_BLOCK_OCTETS);
+        let octets = block_octets(self.octets.saturating_sub(at));
         match &self.content {
             Content::Memory(whole) => {
                 let start = whole.len().min(usize::try_from(at).unwrap_or(usize::MAX));
                 Ok(whole.slice(start..start + octets))
             }
-            Content::File(file) => {
+            Content::Source(source) => {
                 let mut block = vec![0; octets];
-                read_exact_at(file, &mut block, at)?;
+                source.read_at(&mut block, at)?;
                 Ok(block.into())
             }
         }
@@ -198,8 +222,8 @@ impl Message {
     pub(crate) fn open(&self) -> Blocks {
         match &self.content {
             Content::Memory(octets) => Blocks::Memory(octets.clone()),
-            Content::File(file) => Blocks::File {
-                file: Arc::clone(file),
+            Content::Source(source) => Blocks::Source {
+                source: Arc::clone(source),
                 at: 0,
                 left: self.octets,
             },
@@ -216,7 +240,11 @@ impl fmt::Debug for Message {
 /// A message being read, block by block.
 pub(crate) enum Blocks {
     Memory(Bytes),
-    File { file: Arc<File>, at: u64, left: u64 },
+    Source {
+        source: Arc<dyn Source>,
+        at: u64,
+        left: u64,
+    },
 }
 
 impl Blocks {
@@ -227,15 +255,13 @@ impl Blocks {
         match self {
             Self::Memory(octets) if octets.is_empty() => Ok(None),
             Self::Memory(octets) => Ok(Some(octets.split_to(octets.len().min(BODY_BLOCK_OCTETS)))),
-            Self::File { left: 0, .. } => Ok(None),
-            Self::File { file, at, left } => {
-                let octets = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(BODY_BLOCK_OCTETS);
-                let (file, from) = (Arc::clone(file), *at);
+            Self::Source { left: 0, .. } => Ok(None),
+            Self::Source { source, at, left } => {
+                let octets = block_octets(*left);
+                let (source, from) = (Arc::clone(source), *at);
                 let block = tokio::task::spawn_blocking(move || {
                     let mut block = BytesMut::zeroed(octets);
-                    read_exact_at(&file, &mut block, from).map(|()| block.freeze())
+                    source.read_at(&mut block, from).map(|()| block.freeze())
                 });
                 let block = block.await.map_err(io::Error::other)??;
                 *at += octets as u64;
@@ -244,6 +270,13 @@ impl Blocks {
             }
         }
     }
+}
+
+/// Octets of the next block when so many are left.
+fn block_octets(left: u64) -> usize {
+    usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .min(BODY_BLOCK_OCTETS)
 }
 
 #[cfg(unix)]
@@ -332,7 +365,7 @@ impl MessageWriter {
         file.write_all(&self.memory)?;
         let octets = self.octets + self.memory.len() as u64;
         Ok(Message {
-            content: Content::File(Arc::new(file)),
+            content: Content::Source(Arc::new(file)),
             octets,
         })
     }
