@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::workspace::Workspace;
 use debian::Program;
 
-const PROGRAMS: [Program; 11] = [
+const PROGRAMS: [Program; 13] = [
     Program {
         name: "chromium",
         probe: &["--version"],
@@ -49,6 +49,11 @@ const PROGRAMS: [Program; 11] = [
         package: "php-cli",
     },
     Program {
+        name: "prlimit",
+        probe: &["--version"],
+        package: "util-linux",
+    },
+    Program {
         name: "python3",
         probe: &["-c", "import venv, ensurepip"],
         package: "python3-venv",
@@ -57,6 +62,11 @@ const PROGRAMS: [Program; 11] = [
         name: "s-nail",
         probe: &["--version"],
         package: "s-nail",
+    },
+    Program {
+        name: "strace",
+        probe: &["--version"],
+        package: "strace",
     },
     Program {
         name: "swaks",

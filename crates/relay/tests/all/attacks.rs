@@ -32,9 +32,9 @@ fn every_test_that_the_page_names_exists() {
 fn every_row_of_the_page_has_its_test() {
     let root = sendas_testkit::tools::checkout();
     let page = std::fs::read_to_string(root.join("docs/reference/attacks.md")).unwrap();
-    let rows = page.lines().filter(|line| {
-        line.starts_with("| ") && !line.starts_with("| #") && !line.starts_with("| ---")
-    });
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.contains("| What happens |"));
     let bare: Vec<&str> = rows.filter(|row| !row.contains(".rs: ")).collect();
     assert!(bare.is_empty(), "{bare:#?}");
 }

@@ -293,3 +293,29 @@ async fn a_message_whose_time_is_over_fails() {
     assert_eq!(status.to_string(), "5.3.2");
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_sent_as_it_is_waits_for_a_person() {
+    let stage = Stage::set().await;
+    let from: sendas_envelope::Address = stage.own.parse().unwrap();
+    let to: sendas_envelope::Address = "x@example.org".parse().unwrap();
+    // As an import from elsewhere could bring it.
+    let spool = stage.view.spool();
+    for body in [
+        &b"Subject: s\n\nbare\n"[..],
+        b"Subject: s\r\n\r\nx\0y\r\n",
+        b"",
+    ] {
+        let staged = spool.stage_whole(body).await.unwrap();
+        let envelope = sendas_envelope::Envelope::new(from.clone(), vec![to.clone().into()]);
+        let mailbox = stage.own.parse().unwrap();
+        let submission = sendas_spool::Submission::new(envelope.unwrap(), mailbox);
+        let now = stage.sandbox.now();
+        spool.accept(submission, staged, now).await.unwrap();
+    }
+    let all = stage.until(3, |m| m.summary.state == State::Held).await;
+    assert!(all.iter().all(|m| m.summary.reason == "unsendable"));
+    assert!(all.iter().all(|m| m.summary.due.is_none()));
+    assert!(stage.sandbox.messages(&Seen::default()).is_empty());
+    stage.stop().await;
+}

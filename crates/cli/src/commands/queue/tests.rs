@@ -259,6 +259,17 @@ async fn every_state_says_why() {
             },
         )
         .await;
+    let unsendable = stage.accept(&to).await;
+    stage
+        .attempt(
+            unsendable,
+            Outcome::Held {
+                reason: "unsendable".to_owned(),
+                status: None,
+                reply: "the message is empty".to_owned(),
+            },
+        )
+        .await;
     let suspect = stage.accept(&to).await;
     stage
         .attempt(
@@ -314,6 +325,13 @@ async fn every_state_says_why() {
             State::Held,
             "held: night",
             "it goes on by itself at 2026-11-23T07:43:49Z",
+            "you",
+        ),
+        (
+            unsendable,
+            State::Held,
+            "it cannot be sent as it is: the message is empty",
+            "nothing happens by itself",
             "you",
         ),
         (

@@ -107,6 +107,14 @@ pub(crate) fn of_delivery(summary: &Summary, delivery: &Delivery, now: Timestamp
         .with_fix(format!(
             "sendas queue retry {id} sends it again and may duplicate it; sendas queue remove {id} gives it up"
         )),
+        RecipientState::Held if delivery.reason == "unsendable" => plain(
+            format!("it cannot be sent as it is: {}", delivery.reply),
+            "nothing happens by itself".to_owned(),
+            "you",
+        )
+        .with_fix(format!(
+            "sendas queue show {id} --body saves it; sendas queue bounce {id} gives it up and tells its sender"
+        )),
         RecipientState::Held => {
             let reason = if delivery.reason.is_empty() {
                 "held".to_owned()
