@@ -138,6 +138,34 @@ async fn without_a_relay_the_message_is_in_the_spool_before_it_ends() {
 }
 
 #[tokio::test]
+async fn lines_of_any_length_are_cut_on_their_way_into_the_spool() {
+    let machine = Machine::new();
+    let (long, subject) = ("word ".repeat(1_000), "long ".repeat(300));
+    let message = format!(
+        "From: a@contoso.com\nSubject: {subject}x\n\n{long}\n{}\n",
+        "y".repeat(3_000)
+    );
+    let sent = machine
+        .run(&["sendmail", "-i", "x@example.com"], &message)
+        .await;
+    assert_eq!((sent.status.code(), &*sent.err()), (Some(0), ""));
+    let spooled = machine.spooled().await;
+    let body = &spooled[0].1;
+    assert!(body.split("\r\n").all(|line| line.len() <= 998), "{body}");
+    let bare = body.replace("\r\n", "");
+    assert!(bare.contains(&format!("Subject: {subject}x")), "{body}");
+    assert!(
+        bare.ends_with(&format!("{long}{}", "y".repeat(3_000))),
+        "{body}"
+    );
+    let header = format!("From: a@contoso.com\nX: {}\n\nx\n", "y".repeat(3_000));
+    let refused = machine
+        .run(&["sendmail", "-i", "x@example.com"], &header)
+        .await;
+    assert_eq!(refused.status.code(), Some(65), "{}", refused.err());
+}
+
+#[tokio::test]
 async fn other_names_and_modes() {
     let machine = Machine::new();
     let empty = machine.run(&["mailq"], "").await.success();

@@ -2,8 +2,10 @@
 
 use std::io::{self, Read};
 
+use sendas_config::LongLines;
 use sendas_envelope::{Body, Envelope, Recipient};
-use sendas_submit::Message;
+use sendas_relay::intake::{Lines, fold, is_overlong};
+use sendas_submit::{Message, MessageError as Kept, MessageWriter};
 
 use super::letter::{self, Circumstances};
 use super::options::Call;
@@ -25,6 +27,10 @@ pub(super) struct Parcel<'a> {
     /// Sender and recipients, where a dialogue has named them.
     pub(super) envelope: Option<Envelope>,
 }
+
+/// A line of the header that cannot be folded.
+const TOO_LONG: &str =
+    "a line of the header is longer than 998 octets and has no blank to be folded at";
 
 /// A message that is ready.
 pub(super) struct Packed {
@@ -50,9 +56,17 @@ pub(super) fn parcel(parcel: &Parcel<'_>, from: impl Read) -> Result<Packed, Tro
             unique: uuid::Uuid::new_v4().simple().to_string(),
         },
     )?;
-    let whole = incoming
-        .finish(&letter.head, letter.body_start)
+    let head = if is_overlong(&letter.head) {
+        fold(&letter.head).ok_or_else(|| Trouble::data(TOO_LONG))?
+    } else {
+        letter.head
+    };
+    let mut whole = incoming
+        .finish(&head, letter.body_start)
         .map_err(unusable)?;
+    if has_long_lines(&whole.message).map_err(kept)? {
+        whole.message = cut(&whole.message).map_err(kept)?;
+    }
     let call = parcel.call;
     let mut envelope = if let Some(envelope) = &parcel.envelope {
         envelope.clone()
@@ -91,6 +105,49 @@ pub(super) fn parcel(parcel: &Parcel<'_>, from: impl Read) -> Result<Packed, Tro
         },
         remarks: letter.remarks,
     })
+}
+
+/// Whether a line of a message is longer than a mail may have: programs print lines of any length.
+fn has_long_lines(message: &Message) -> Result<bool, Kept> {
+    let (mut lines, mut at, mut out) = (Lines::new(LongLines::Refuse), 0, Vec::new());
+    loop {
+        let block = message.block(at)?;
+        if block.is_empty() {
+            return Ok(lines.finish(&mut out).is_err());
+        }
+        at += block.len() as u64;
+        if lines.push(block, &mut out).is_err() {
+            return Ok(true);
+        }
+        out.clear();
+    }
+}
+
+/// The same message with its long lines cut, as a relay does it for programs of this machine.
+fn cut(message: &Message) -> Result<Message, Kept> {
+    let (mut lines, mut at, mut out) = (Lines::new(LongLines::Wrap), 0, Vec::new());
+    let mut writer = MessageWriter::new();
+    loop {
+        let block = message.block(at)?;
+        if block.is_empty() {
+            break;
+        }
+        at += block.len() as u64;
+        // Long lines are cut here, never refused.
+        _ = lines.push(block, &mut out);
+        for piece in out.drain(..) {
+            writer.write(&piece)?;
+        }
+    }
+    _ = lines.finish(&mut out);
+    for piece in out {
+        writer.write(&piece)?;
+    }
+    writer.finish()
+}
+
+fn kept(error: Kept) -> Trouble {
+    Trouble::new(Sysexit::Io, chain(&error))
 }
 
 /// Reads a message that was received before.

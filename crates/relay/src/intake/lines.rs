@@ -133,7 +133,7 @@ impl Lines {
 
 /// Folds a header's overlong lines before a blank that is there; none when a line has none where
 /// it is needed.
-pub(super) fn fold(header: &[u8]) -> Option<Vec<u8>> {
+pub fn fold(header: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(header.len() + 64);
     for line in header.split_inclusive(|&octet| octet == b'\n') {
         let mut rest = line;
@@ -153,7 +153,7 @@ pub(super) fn fold(header: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether a header holds an overlong line.
-pub(super) fn is_overlong(header: &[u8]) -> bool {
+pub fn is_overlong(header: &[u8]) -> bool {
     let mut lines = header.split_inclusive(|&octet| octet == b'\n');
     header.len() > LINE_OCTETS_MAX && lines.any(|line| line.len() > WITH_END)
 }

@@ -21,7 +21,7 @@ use sendas_smtp::Reply;
 use crate::limits::LINE_OCTETS_MAX;
 use crate::policy::{Client, Refusal, Sender};
 
-pub use lines::{LineTooLong, Lines};
+pub use lines::{LineTooLong, Lines, fold, is_overlong};
 
 /// What the header of a submission is judged and completed with.
 #[derive(Clone, Debug)]
@@ -217,12 +217,12 @@ impl Intake {
 
     /// The header as it may go on: none of its lines is too long.
     fn without_long_lines(&self, header: Bytes) -> Result<Bytes, IntakeError> {
-        if !lines::is_overlong(&header) {
+        if !is_overlong(&header) {
             return Ok(header);
         }
         match self.facts.client.long_lines {
             LongLines::Refuse => Err(IntakeError::LineTooLong),
-            LongLines::Wrap => lines::fold(&header)
+            LongLines::Wrap => fold(&header)
                 .map(Bytes::from)
                 .ok_or(IntakeError::LineTooLong),
         }
