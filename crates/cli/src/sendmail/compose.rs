@@ -64,8 +64,8 @@ pub(super) fn parcel(parcel: &Parcel<'_>, from: impl Read) -> Result<Packed, Tro
     let mut whole = incoming
         .finish(&head, letter.body_start)
         .map_err(unusable)?;
-    if has_long_lines(&whole.message).map_err(kept)? {
-        whole.message = cut(&whole.message).map_err(kept)?;
+    if has_long_lines(&whole.message).map_err(|error| kept(&error))? {
+        whole.message = cut(&whole.message).map_err(|error| kept(&error))?;
     }
     let call = parcel.call;
     let mut envelope = if let Some(envelope) = &parcel.envelope {
@@ -146,8 +146,8 @@ fn cut(message: &Message) -> Result<Message, Kept> {
     writer.finish()
 }
 
-fn kept(error: Kept) -> Trouble {
-    Trouble::new(Sysexit::Io, chain(&error))
+fn kept(error: &Kept) -> Trouble {
+    Trouble::new(Sysexit::Io, chain(error))
 }
 
 /// Reads a message that was received before.
