@@ -34,8 +34,9 @@ pub use mailbox::{Coverage, MailboxEntry, Pattern, coverage, principal_of};
 pub use page::page;
 pub use schema::schema;
 pub use settings::{
-    Cloud, Credential, LineEndings, Listen, ListenTls, Login, LongLines, Method, Network,
-    Principal, Relay, RelayClient, RewriteFrom, SecretPlace, Send, Settings, Spool, Uncertain,
+    Cloud, Credential, LineEndings, Listen, ListenTls, LocalPrograms, Login, LongLines, Method,
+    Network, Principal, Relay, RelayClient, RewriteFrom, SecretPlace, Send, Settings, Spool,
+    Uncertain,
 };
 pub use show::{Origin, Shown};
 pub use units::{duration, size};

@@ -289,6 +289,13 @@ pub const KEYS: &[Key] = &[
         example: "\"starttls\"",
     },
     Key {
+        path: "relay.local_programs",
+        kind: Kind::Choice(&["group", "everyone"]),
+        presence: Presence::Default("\"group\""),
+        sentence: "Whose programs on this machine may hand messages to the running relay (`sendas sendmail`, cron, PHP): those of the spool's owner and group, or of every user. They may send as whatever a principal covers.",
+        example: "\"everyone\"",
+    },
+    Key {
         path: "relay.hostname",
         kind: Kind::EhloName,
         presence: Presence::Optional,

@@ -7,8 +7,8 @@ use crate::kind::Network as IpNetwork;
 use crate::mailbox::Pattern;
 use crate::reader::{CHECKED, Reader, duplicates, element, table, text};
 use crate::settings::{
-    LineEndings, Listen, ListenTls, Login, LongLines, Relay, RelayClient, RewriteFrom, Spool,
-    Uncertain,
+    LineEndings, Listen, ListenTls, LocalPrograms, Login, LongLines, Relay, RelayClient,
+    RewriteFrom, Spool, Uncertain,
 };
 use crate::tree::{Node, Table, Value};
 use crate::units;
@@ -65,6 +65,10 @@ pub(crate) fn relay(reader: &Reader<'_>, own: &Table, errors: &mut Vec<Complaint
             None => Spool::Postgres(spool),
         },
         listen,
+        local_programs: match text(own, "relay.local_programs").as_str() {
+            "everyone" => LocalPrograms::Everyone,
+            _ => LocalPrograms::Group,
+        },
         hostname: own.text("hostname").map(str::to_owned),
         certificate: own.get("certificate").map(|node| reader.path(node)),
         key: own.get("key").map(|node| reader.path(node)),

@@ -119,6 +119,8 @@ pub struct Relay {
     pub spool: Spool,
     /// Where it listens.
     pub listen: Vec<Listen>,
+    /// Whose programs on this machine may hand messages over.
+    pub local_programs: LocalPrograms,
     /// Its own name; none: the machine's.
     pub hostname: Option<String>,
     /// The certificate chain and, unless `key` says otherwise, its key; none: one of its own.
@@ -157,6 +159,15 @@ pub struct Relay {
     pub admin: SocketAddr,
     /// Who may submit.
     pub clients: Vec<RelayClient>,
+}
+
+/// Whose programs on this machine may use the relay's socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalPrograms {
+    /// Those of the spool's owner and group.
+    Group,
+    /// Those of every user, as with any mail server of a Unix machine.
+    Everyone,
 }
 
 /// Where accepted messages are kept.

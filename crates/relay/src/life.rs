@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConfig;
-use sendas_config::{self as config, ListenTls};
+use sendas_config::{self as config, ListenTls, LocalPrograms};
 use sendas_entra::Clock;
 use sendas_spool::{Spool, SpoolError};
 use sendas_submit::Pool;
@@ -73,6 +73,15 @@ pub enum StartError {
         /// The system's words.
         source: io::Error,
     },
+    /// A socket was handed in that no entry of `relay.listen` is for.
+    #[error("a socket for {address} was handed in, and `relay.listen` names none such")]
+    Stranger {
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// The setting cannot change while a relay runs.
+    #[error("`relay.{0}` changes with a restart only")]
+    NeedsRestart(&'static str),
 }
 
 /// A relay that is about to run.
@@ -96,6 +105,7 @@ struct Inner {
     terms: watch::Sender<Terms>,
     ways: watch::Sender<Ways>,
     certificate: Mutex<Certificate>,
+    fixed: config::Relay,
 }
 
 /// The certificate in use, and where it is from.
@@ -133,6 +143,7 @@ impl Relay {
             relay.connections_max,
             relay.connections_per_address_max,
         ));
+        let fixed = relay.clone();
         let (terms, ways, certificate) = prepare(setup, &clock)?;
         let (terms_in, terms) = watch::channel(terms);
         let (ways_in, ways) = watch::channel(ways);
@@ -166,6 +177,7 @@ impl Relay {
                 terms: terms_in,
                 ways: ways_in,
                 certificate: Mutex::new(certificate),
+                fixed,
             }),
         };
         Ok(Self {
@@ -269,6 +281,9 @@ impl Control {
     /// [`StartError`]: the old configuration goes on.
     pub fn reload(&self, setup: Setup) -> Result<(), StartError> {
         let relay = &setup.relay;
+        if let Some(setting) = changed_for_a_start(&self.inner.fixed, relay) {
+            return Err(StartError::NeedsRestart(setting));
+        }
         let caps = (relay.connections_max, relay.connections_per_address_max);
         let (terms, ways, certificate) = prepare(setup, &self.inner.clock)?;
         self.inner.seats.resize(caps.0, caps.1);
@@ -305,6 +320,30 @@ impl Control {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first setting that differs and is used at the start only.
+fn changed_for_a_start(old: &config::Relay, new: &config::Relay) -> Option<&'static str> {
+    [
+        ("listen", old.listen == new.listen),
+        ("spool", old.spool == new.spool),
+        ("hostname", old.hostname == new.hostname),
+        ("local_programs", old.local_programs == new.local_programs),
+        (
+            "mailbox_sends_max",
+            old.mailbox_sends_max == new.mailbox_sends_max,
+        ),
+        (
+            "mailbox_messages_per_minute",
+            old.mailbox_messages_per_minute == new.mailbox_messages_per_minute,
+        ),
+        (
+            "mailbox_recipients_per_day",
+            old.mailbox_recipients_per_day == new.mailbox_recipients_per_day,
+        ),
+    ]
+    .into_iter()
+    .find_map(|(setting, is_same)| (!is_same).then_some(setting))
 }
 
 /// The socket in the file system, for programs of this machine. Its file goes when the relay
@@ -352,13 +391,13 @@ impl Drop for SocketFile {
 }
 
 impl LocalListener {
-    /// Listens at a path that only its owner and group may open. What an earlier process left
-    /// there is removed, unless somebody still listens there.
+    /// Listens at a path that its owner and group may open, or everyone. What an earlier process
+    /// left there is removed, unless somebody still listens there.
     ///
     /// # Errors
     /// As the operating system reports them; always where there are no such sockets.
     #[cfg(unix)]
-    pub fn bind(path: &std::path::Path) -> io::Result<Self> {
+    pub fn bind(path: &std::path::Path, programs: LocalPrograms) -> io::Result<Self> {
         use std::os::unix::fs::PermissionsExt as _;
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -369,7 +408,11 @@ impl LocalListener {
         }
         let socket = tokio::net::UnixListener::bind(path)?;
         let file = SocketFile::of(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        let mode = match programs {
+            LocalPrograms::Group => 0o660,
+            LocalPrograms::Everyone => 0o666,
+        };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         Ok(Self { socket, file })
     }
 
@@ -378,7 +421,7 @@ impl LocalListener {
     /// # Errors
     /// Always.
     #[cfg(not(unix))]
-    pub fn bind(_path: &std::path::Path) -> io::Result<Self> {
+    pub fn bind(_path: &std::path::Path, _programs: LocalPrograms) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -400,7 +443,7 @@ pub fn listeners(
         };
         let known = inherited
             .iter()
-            .position(|socket| socket.local_addr().is_ok_and(|own| own == *address));
+            .position(|socket| socket.local_addr().is_ok_and(|own| is_for(own, *address)));
         let socket = match known {
             Some(at) => {
                 let socket = inherited.swap_remove(at);
@@ -411,7 +454,19 @@ pub fn listeners(
         };
         listeners.push(Listener { socket, tls: *tls });
     }
-    Ok(listeners)
+    match inherited.first().map(std::net::TcpListener::local_addr) {
+        Some(Ok(address)) => Err(StartError::Stranger { address }),
+        _ => Ok(listeners),
+    }
+}
+
+/// Whether a socket is the one that an entry asks for: a service manager opens `[::]` for both
+/// families where the entry says `0.0.0.0`.
+fn is_for(own: SocketAddr, wanted: SocketAddr) -> bool {
+    own == wanted
+        || (own.port() == wanted.port()
+            && own.ip().is_unspecified()
+            && wanted.ip().is_unspecified())
 }
 
 fn bind(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
@@ -523,5 +578,56 @@ async fn renew(control: Control, stop: CancellationToken) {
         let control = control.clone();
         // Reading files blocks; what the task brings is in the log.
         drop(tokio::task::spawn_blocking(move || control.renew_certificate()).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handed_in(address: &str) -> std::net::TcpListener {
+        std::net::TcpListener::bind(address).unwrap()
+    }
+
+    fn wanting(address: SocketAddr) -> config::Relay {
+        let mut relay = crate::policy::test_settings::relay(Vec::new());
+        relay.listen = vec![config::Listen {
+            address,
+            tls: ListenTls::None,
+        }];
+        relay
+    }
+
+    #[tokio::test]
+    async fn a_socket_for_any_address_serves_either_family() {
+        let socket = handed_in("[::]:0");
+        let port = socket.local_addr().unwrap().port();
+        let relay = wanting(SocketAddr::from(([0, 0, 0, 0], port)));
+        assert_eq!(listeners(&relay, vec![socket]).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_asked_for_is_named() {
+        let (asked, stranger) = (handed_in("127.0.0.1:0"), handed_in("127.0.0.1:0"));
+        let relay = wanting(asked.local_addr().unwrap());
+        let address = stranger.local_addr().unwrap();
+        let error = listeners(&relay, vec![stranger, asked]).err().unwrap();
+        assert!(matches!(error, StartError::Stranger { address: own } if own == address));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_local_socket_is_as_open_as_it_was_asked_to_be() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        for (programs, mode) in [
+            (LocalPrograms::Group, 0o660),
+            (LocalPrograms::Everyone, 0o666),
+        ] {
+            let path = folder.path().join(format!("{mode:o}.sock"));
+            let _kept = LocalListener::bind(&path, programs).unwrap();
+            let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode);
+        }
     }
 }

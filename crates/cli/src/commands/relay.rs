@@ -112,7 +112,10 @@ fn serve(relay: &Relay, global: &Global, machine: &Machine) -> Outcome {
     let ended = runtime.block_on(async {
         let server = Server::new(setup, base).map_err(|error| wrong(&error))?;
         let sockets = listeners(&settings, inherited()).map_err(|error| wrong(&error))?;
-        let local = settings.spool.socket().and_then(|path| local(&path));
+        let local = settings
+            .spool
+            .socket()
+            .and_then(|path| local(&path, settings.local_programs));
         let shutdown = CancellationToken::new();
         let watcher = Watcher {
             global,
@@ -196,8 +199,8 @@ fn pace(relay: &sendas_config::Relay) -> Pace {
 }
 
 /// The socket for programs of this machine; without it they write into the spool themselves.
-fn local(path: &Path) -> Option<LocalListener> {
-    LocalListener::bind(path)
+fn local(path: &Path, programs: sendas_config::LocalPrograms) -> Option<LocalListener> {
+    LocalListener::bind(path, programs)
         .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "no local socket"))
         .ok()
 }

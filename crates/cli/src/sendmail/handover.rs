@@ -46,19 +46,36 @@ type Stream = std::os::unix::net::UnixStream;
 #[cfg(not(unix))]
 type Stream = std::net::TcpStream;
 
-/// Connects to the relay that listens there; none when nobody does, or not for us.
+/// Connects to the relay that listens there; none when nobody does.
+///
+/// # Errors
+/// When a socket is there and not for us: whoever may not use it may not write the spool either.
 #[cfg(unix)]
-pub(super) fn connect(socket: &Path) -> Option<Stream> {
-    let stream = Stream::connect(socket).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    Some(stream)
+pub(super) fn connect(socket: &Path) -> Result<Option<Stream>, Trouble> {
+    let stream = match Stream::connect(socket) {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(Trouble::new(
+                Sysexit::NoPermission,
+                format!(
+                    "the relay's socket {} is not open to this user: put the user into its group, \
+                     or set `local_programs = \"everyone\"` in [relay]",
+                    socket.display()
+                ),
+            ));
+        }
+        Err(_) => return Ok(None),
+    };
+    let limited = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+    Ok(limited.is_ok().then_some(stream))
 }
 
 /// The same where there are no such sockets.
 #[cfg(not(unix))]
-pub(super) const fn connect(_: &Path) -> Option<Stream> {
-    None
+pub(super) const fn connect(_: &Path) -> Result<Option<Stream>, Trouble> {
+    Ok(None)
 }
 
 impl Door {

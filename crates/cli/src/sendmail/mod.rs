@@ -212,7 +212,8 @@ fn hold_dialogue(exits: &Exits<'_>, senders: &Senders<'_>) -> Result<Sysexit, Tr
         .relay
         .as_ref()
         .and_then(|relay| relay.spool.socket());
-    let held = match socket.and_then(|path| handover::connect(&path)) {
+    let door = socket.map_or(Ok(None), |path| handover::connect(&path))?;
+    let held = match door {
         Some(stream) => dialogue::tunnel(stream),
         None => dialogue::hold(io::stdin().lock(), io::stdout().lock(), exits, senders),
     };
@@ -314,7 +315,8 @@ fn daemon(settings: &Settings) -> Result<Sysexit, Trouble> {
         .relay
         .as_ref()
         .and_then(|relay| relay.spool.socket());
-    if socket.and_then(|path| handover::connect(&path)).is_some() {
+    let door = socket.map_or(Ok(None), |path| handover::connect(&path))?;
+    if door.is_some() {
         output::line("sendmail: the relay is running already");
         return Ok(Sysexit::Ok);
     }

@@ -49,7 +49,7 @@ impl Exits<'_> {
         let door = relay
             .spool
             .socket()
-            .and_then(|path| handover::connect(&path));
+            .map_or(Ok(None), |path| handover::connect(&path))?;
         if let Some(stream) = door {
             match Door::new(stream, self.verbose).hand_over(&outgoing.envelope, &outgoing.message) {
                 Ok(text) => return Ok(text),

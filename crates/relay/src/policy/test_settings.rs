@@ -43,6 +43,7 @@ pub(crate) fn with_login(mut client: RelayClient, user: &str) -> RelayClient {
 pub(crate) fn relay(clients: Vec<RelayClient>) -> Relay {
     Relay {
         spool: Spool::Sqlite(PathBuf::from("/nowhere")),
+        local_programs: sendas_config::LocalPrograms::Group,
         listen: vec![Listen {
             address: "[::]:587".parse().unwrap(),
             tls: ListenTls::Starttls,

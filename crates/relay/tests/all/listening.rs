@@ -196,6 +196,12 @@ async fn a_bad_configuration_changes_nothing_and_a_good_one_everything() {
     assert!(stage.client().await.greeting.starts_with("220"));
     let good = stage
         .changed(|relay| relay.clients[0].networks = vec![IpNetwork::parse("10.0.0.1").unwrap()]);
+    let elsewhere = stage.changed(|relay| relay.listen.truncate(1));
+    let error = stage.control.reload(elsewhere).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`relay.listen` changes with a restart only"
+    );
     let mut old = stage.client().await;
     stage.control.reload(good).unwrap();
     assert!(stage.client().await.greeting.starts_with("554"));

@@ -67,6 +67,7 @@ fn settings(own: &str) -> sendas_config::Relay {
     let listen = |tls| Listen { address: any, tls };
     sendas_config::Relay {
         spool: sendas_config::Spool::Sqlite(PathBuf::from("/unused")),
+        local_programs: sendas_config::LocalPrograms::Group,
         listen: vec![
             listen(ListenTls::None),
             listen(ListenTls::Starttls),
