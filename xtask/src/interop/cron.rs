@@ -57,13 +57,16 @@ fn daemon(inside: &Inside) -> Result<()> {
         0o755,
     )?;
     write(&place.join("crontab"), "", 0o644)?;
+    let mut made = Vec::new();
     for (from, over) in [
         (place.join("sbin"), "/usr/sbin"),
         (place.join("cron.d"), "/etc/cron.d"),
         (place.join("crontab"), "/etc/crontab"),
         (place.join("spool"), "/var/spool/cron"),
     ] {
-        make(Path::new(over), from.is_dir())?;
+        if make(Path::new(over), from.is_dir())? {
+            made.push(over);
+        }
         mount(&["--bind".as_ref(), from.as_os_str(), over.as_ref()])?;
     }
     // The mark of the last start, and the process's own file.
@@ -81,9 +84,9 @@ fn daemon(inside: &Inside) -> Result<()> {
     let mailed = wait(inside, before);
     daemon.kill()?;
     daemon.wait()?;
+    made.into_iter().try_for_each(unmake)?;
     let arguments = std::fs::read_to_string(place.join("arguments")).unwrap_or_default();
-    print!("   called: sendmail {}", arguments.replace('\n', " "));
-    println!();
+    println!("   called: sendmail {}", arguments.replace('\n', " "));
     let input = std::fs::read_to_string(place.join("input")).unwrap_or_default();
     show(&input);
     show(&std::fs::read_to_string(place.join("errors")).unwrap_or_default());
@@ -131,15 +134,27 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     Ok(options.open(path)?.write_all(text.as_bytes())?)
 }
 
-/// Something to mount over, where the machine has nothing: it stays empty.
-fn make(place: &Path, is_folder: bool) -> Result<()> {
+/// Makes something to mount over, where the machine has nothing; says whether it did.
+fn make(place: &Path, is_folder: bool) -> Result<bool> {
     if place.exists() {
-        return Ok(());
+        return Ok(false);
     }
     if is_folder {
-        std::fs::create_dir_all(place)?;
+        std::fs::create_dir(place)?;
     } else {
         std::fs::write(place, "")?;
+    }
+    Ok(true)
+}
+
+/// Takes back what [`make`] made: outside of this namespace it would stay.
+fn unmake(place: &str) -> Result<()> {
+    Run::new("umount").args([place]).shown()?;
+    let place = Path::new(place);
+    if place.is_dir() {
+        std::fs::remove_dir(place)?;
+    } else {
+        std::fs::remove_file(place)?;
     }
     Ok(())
 }
