@@ -37,7 +37,7 @@ cargo xtask TASK
   generate   write the generated pages of docs/reference anew
   bench      run the benches, or those named, and print their ratios
   deny       run cargo-deny with a current advisory database (needs the network)
-  dist       build the release archive into target/dist
+  dist       build the release archive into target/archive
 ";
 
 fn main() -> ExitCode {
