@@ -136,19 +136,30 @@ pub(crate) fn run(doctor: &Doctor, global: &Global, machine: &Machine) -> Outcom
     if let Some(path) = &doctor.bundle {
         bundle::write(path, &case, &examination)?;
     }
-    Ok(exit(&examination))
+    Ok(exit(&examination, doctor.offline))
 }
 
-/// Problems before warnings; a cause that is certain counts, whatever was looked at.
-fn exit(examination: &Examination) -> Exit {
+/// Problems before warnings; a cause that is certain counts, whatever was looked at. A login that
+/// was wanted and not seen is never called clean.
+fn exit(examination: &Examination, is_offline: bool) -> Exit {
     let has = |status| examination.rows.iter().any(|row| row.status == status);
     if has(doctor::Status::Problem) {
         Exit::Failed
-    } else if has(doctor::Status::Warning) || !examination.verdicts.is_empty() {
+    } else if has(doctor::Status::Warning)
+        || !examination.verdicts.is_empty()
+        || (!is_offline && is_login_unseen(examination))
+    {
         Exit::Warnings
     } else {
         Exit::Done
     }
+}
+
+fn is_login_unseen(examination: &Examination) -> bool {
+    examination
+        .rows
+        .iter()
+        .any(|row| row.check.id == doctor::LOGIN && row.status == doctor::Status::NotSeen)
 }
 
 fn explain(id: &str, json: bool) -> Outcome {

@@ -3,7 +3,7 @@
 use super::case::{Case, Subject};
 use super::facts::Facts;
 use super::judge::Verdict;
-use super::seen::{Seen, Source};
+use super::seen::{Blank, Look, Seen, Source};
 
 /// What belongs together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,8 +198,22 @@ pub(super) fn good_or(is_good: bool, good: &str, bad: &str) -> Finding {
 }
 
 /// A look's answer, or why there is none.
-pub(super) fn of<T>(look: &Result<T, String>) -> Result<&T, String> {
-    look.as_ref().map_err(Clone::clone)
+pub(super) fn of<T>(look: &Look<T>) -> Result<&T, String> {
+    look.as_ref().map_err(ToString::to_string)
+}
+
+/// A look's answer; within, what it still waited for when its deadline ran out.
+pub(super) fn waited_for<T>(look: &Look<T>) -> Result<Result<&T, &str>, String> {
+    match look {
+        Ok(seen) => Ok(Ok(seen)),
+        Err(Blank::Late(words)) => Ok(Err(words)),
+        Err(Blank::Unmade(words)) => Err(words.clone()),
+    }
+}
+
+/// Whether an administrator's token was at hand, and opened nothing.
+pub(super) fn is_refused(blank: &Blank) -> bool {
+    matches!(blank, Blank::Unmade(words) if words.starts_with("the administrator's token"))
 }
 
 /// A fact, or that nobody could say.
@@ -227,6 +241,9 @@ impl<'a> Scene<'a> {
 pub fn checks() -> impl Iterator<Item = &'static Check> {
     super::checks::TABLES.iter().copied().flatten()
 }
+
+/// The check that everything else leads to: AUTH as the mailbox.
+pub const LOGIN: &str = "D-EXO-02";
 
 /// The check with this id, in any case of letters.
 pub fn find(id: &str) -> Option<&'static Check> {

@@ -177,6 +177,8 @@ pub enum Login {
     /// It was not asked.
     #[default]
     Unseen,
+    /// The service had not answered when the run had to end; what was still waited for.
+    Late(String),
     /// The principal was let in.
     In,
     /// It was refused; at `End` and other later stages, a reply that was handed in.

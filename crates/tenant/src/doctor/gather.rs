@@ -11,7 +11,7 @@ use super::facts::{
     CredentialFacts, Facts, LocalObstacle, Login, Obstacle, TokenAnswer, TokenClaims, Untimely, Way,
 };
 use super::look;
-use super::seen::{Logged, Seen, Trouble};
+use super::seen::{Blank, Logged, Seen, Trouble};
 
 /// Whether a text has the form of an id, as the id of a secret has.
 pub(super) fn is_shaped_as_id(text: &str) -> bool {
@@ -136,12 +136,16 @@ fn skew(seen: &Seen) -> Option<i64> {
 }
 
 fn way_to_entra(seen: &Seen) -> Way {
-    let Ok(web) = &seen.web else {
-        return Way::Unseen;
-    };
     let broken = |obstacle, words: String| Way::Broken { obstacle, words };
+    let late = |words: &String| broken(Obstacle::Silent, words.clone());
+    let web = match (&seen.web, &seen.token) {
+        (Err(Blank::Late(words)), _) | (Err(_), Err(Blank::Late(words))) => return late(words),
+        (Err(_), _) => return Way::Unseen,
+        (Ok(web), _) => web,
+    };
     match &web.answer {
         Ok(answer) if answer.is_json => match &seen.token {
+            Err(Blank::Late(words)) => late(words),
             // The metadata came, and the token request met somebody else.
             Ok(Err(sendas_entra::TokenError::NotUnderstood { reason, .. })) => {
                 broken(Obstacle::Stranger, (*reason).to_owned())
@@ -225,8 +229,15 @@ fn token(seen: &Seen) -> TokenAnswer {
 }
 
 fn way_to_service(seen: &Seen) -> Way {
-    let Ok(service) = &seen.service else {
-        return Way::Unseen;
+    let service = match &seen.service {
+        Ok(service) => service,
+        Err(Blank::Late(words)) => {
+            return Way::Broken {
+                obstacle: Obstacle::Silent,
+                words: words.clone(),
+            };
+        }
+        Err(Blank::Unmade(_)) => return Way::Unseen,
     };
     match (&service.trouble, &seen.login) {
         (Some(Trouble::Broken(obstacle, words)), _) => Way::Broken {
@@ -249,6 +260,7 @@ fn login(case: &Case, seen: &Seen) -> Login {
     match &seen.login {
         Ok(Logged::In) => Login::In,
         Ok(Logged::Refused(reply)) => Login::Refused(Stage::Auth, reply.clone()),
+        Err(Blank::Late(words)) => Login::Late(words.clone()),
         _ => Login::Unseen,
     }
 }

@@ -14,6 +14,7 @@ use sendas_smtp::client::Stage;
 
 use super::cause::{self, Cause};
 use super::facts::{Facts, LocalObstacle, Login, Obstacle, TokenAnswer, Untimely, Way};
+use super::limits;
 
 mod entra;
 mod tenant;
@@ -192,8 +193,10 @@ impl Court<'_> {
 
     /// The service's answer to AUTH, or a later reply that was handed in.
     fn reply(&mut self) {
-        let Login::Refused(stage, reply) = &self.facts.login else {
-            return;
+        let (stage, reply) = match &self.facts.login {
+            Login::Unseen | Login::In => return,
+            Login::Late(words) => return self.late(words),
+            Login::Refused(stage, reply) => (stage, reply),
         };
         let explanation = sendas_exchange::explain(*stage, reply);
         let age = self.facts.last_change_age;
@@ -214,6 +217,25 @@ impl Court<'_> {
             return;
         }
         self.explained(*stage, reply, Certainty::Certain);
+    }
+
+    /// AUTH that had no answer yet.
+    fn late(&mut self, words: &str) {
+        let (id, _, title) = sendas_exchange::explain::by_class()
+            .find(|(id, _, _)| *id == "S-AUTH-DEFERRED")
+            .expect("a deferral of AUTH has its row");
+        self.verdicts.push(Verdict {
+            id,
+            certainty: Certainty::Likely,
+            cause: title.to_owned(),
+            evidence: vec![format!(
+                "{}: {words}; its answer may take {} s",
+                self.facts.smtp,
+                limits::AUTH.as_secs()
+            )],
+            command: Some("sendas probe --quit-after auth".to_owned()),
+            remaining: None,
+        });
     }
 
     /// Whether what Exchange holds says the opposite of its reply.

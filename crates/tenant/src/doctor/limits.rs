@@ -23,6 +23,10 @@ pub const SERVICE: Duration = Duration::from_secs(7);
 /// AUTH, from the beginning of the run: refusals come some five seconds late.
 pub const LOGIN: Duration = Duration::from_millis(9_500);
 
+/// The time that Exchange's answer to AUTH has been seen to take at most; longer than a run, which
+/// then says that it was still waiting.
+pub const AUTH: Duration = Duration::from_secs(30);
+
 /// What the directory and Exchange hold.
 pub const ADMIN: Duration = Duration::from_secs(9);
 

@@ -22,7 +22,7 @@ mod run;
 mod seen;
 
 pub use case::{Case, Configuration, Host, ListenerTls, Relay, Spool, Subject};
-pub use check::{Check, Group, Needs, Status, checks, find};
+pub use check::{Check, Group, LOGIN, Needs, Status, checks, find};
 pub use facts::Facts;
 pub use judge::{CLOCK_SKEW_S_MAX, Verdict, judge, remaining};
 pub use run::{Examination, Row, Selection, examine};

@@ -14,7 +14,7 @@ use super::gather::facts;
 use super::judge::{Verdict, judge};
 use super::limits;
 use super::look::{self, within};
-use super::seen::{Issued, Logged, Look, Seen, Source};
+use super::seen::{Blank, Issued, Logged, Look, Seen, Source};
 use crate::admin::AdminTokens;
 use crate::exchange_admin::ExchangeAdmin;
 use crate::timer::SystemTimer;
@@ -134,7 +134,9 @@ pub async fn examine(case: &Case, selection: &Selection) -> Examination {
     .await
     {
         Ok(seen) => seen,
-        Err(_) => nothing_seen("the run was not done within 10 s"),
+        Err(_) => nothing_seen(&Blank::Late(
+            "the whole run was still waited for after 10 s".to_owned(),
+        )),
     };
     let facts = facts(case, &seen);
     let verdicts = judge(&facts);
@@ -218,9 +220,9 @@ struct Run<'a> {
     http: Option<HttpClient>,
 }
 
-fn nothing_seen(reason: &str) -> Seen {
-    fn not<T>(reason: &str) -> Look<T> {
-        Err(reason.to_owned())
+fn nothing_seen(reason: &Blank) -> Seen {
+    fn not<T>(reason: &Blank) -> Look<T> {
+        Err(reason.clone())
     }
     Seen {
         now: SystemClock::new().now().wall,
@@ -252,33 +254,33 @@ impl<'a> Run<'a> {
     }
 
     /// Why a look over the network is not made, or the subject it is about.
-    fn over_network(&self, source: Source) -> Result<&'a Subject, String> {
+    fn over_network(&self, source: Source) -> Result<&'a Subject, Blank> {
         if !self.sources.contains(&source) {
-            return Err("not asked for".to_owned());
+            return Err("not asked for".into());
         }
         if self.is_offline {
-            return Err("not asked over the network: --offline".to_owned());
+            return Err("not asked over the network: --offline".into());
         }
         let subject = self.case.subject.as_ref();
-        subject.ok_or_else(|| "waits for D-CFG-04: no principal is examined".to_owned())
+        subject.ok_or_else(|| "waits for D-CFG-04: no principal is examined".into())
     }
 
-    fn http(&self) -> Result<&HttpClient, String> {
+    fn http(&self) -> Result<&HttpClient, Blank> {
         let http = self.http.as_ref();
-        http.ok_or_else(|| "waits for D-CFG-11: the proxy setting cannot be read".to_owned())
+        http.ok_or_else(|| "waits for D-CFG-11: the proxy setting cannot be read".into())
     }
 
-    fn admin(&self, source: Source) -> Result<(&'a Subject, &'a AdminTokens, &HttpClient), String> {
+    fn admin(&self, source: Source) -> Result<(&'a Subject, &'a AdminTokens, &HttpClient), Blank> {
         let subject = self.over_network(source)?;
         match &self.case.admin {
-            None => Err("no administrator's token was given: --admin-tokens FILE".to_owned()),
-            Some(Err(words)) => Err(format!("the administrator's token: {words}")),
+            None => Err("no administrator's token was given: --admin-tokens FILE".into()),
+            Some(Err(words)) => Err(format!("the administrator's token: {words}").into()),
             Some(Ok(tokens)) => Ok((subject, tokens, self.http()?)),
         }
     }
 
     async fn look(&self) -> Seen {
-        let mut seen = nothing_seen("not asked for");
+        let mut seen = nothing_seen(&Blank::from("not asked for"));
         // The tenant's id, which a domain hides; and the object id, which Exchange's reader waits for.
         let (tell_tenant, tenant_id) = watch::channel(News::Awaited);
         let (tell_object, object_id) = watch::channel(News::Awaited);
@@ -293,7 +295,7 @@ impl<'a> Run<'a> {
                 )
                 .await
             } else {
-                Err("not asked for".to_owned())
+                Err("not asked for".into())
             };
             (look, clock.now().steady.saturating_sub(start))
         };
@@ -386,8 +388,8 @@ impl<'a> Run<'a> {
         };
         let relay = async {
             let look = match (&self.case.relay, self.sources.contains(&Source::Relay)) {
-                (_, false) => Err("not asked for".to_owned()),
-                (None, _) => Err("no relay is configured".to_owned()),
+                (_, false) => Err("not asked for".into()),
+                (None, _) => Err("no relay is configured".into()),
                 (Some(relay), true) => {
                     within(
                         limits::RELAY,
@@ -441,9 +443,9 @@ impl<'a> Run<'a> {
                 return Err(reason);
             }
         };
-        let token: Result<&(Issued, Token), String> = match asked {
+        let token: Look<&(Issued, Token)> = match asked {
             Ok(Ok(pair)) => Ok(pair),
-            Ok(Err(_)) => Err("waits for D-ENTRA-03: there is no token".to_owned()),
+            Ok(Err(_)) => Err("waits for D-ENTRA-03: there is no token".into()),
             Err(reason) => Err(reason.clone()),
         };
         match (token, opened) {
@@ -459,7 +461,7 @@ impl<'a> Run<'a> {
                 leave(opened).await;
                 Err(reason)
             }
-            (Ok(_), None) => Err("waits for D-EXO-01: the service did not come so far".to_owned()),
+            (Ok(_), None) => Err("waits for D-EXO-01: the service did not come so far".into()),
         }
     }
 
@@ -573,12 +575,12 @@ mod tests {
     #[test]
     fn selections() {
         let names = |only: &[&str], skip: &[&str]| {
-            let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+            let own = |list: &[&str]| list.iter().map(|s| (*s).into()).collect::<Vec<_>>();
             Selection::new(&own(only), &own(skip)).map(|selection| selection.checks.len())
         };
         assert_eq!(names(&["d-cfg-02"], &[]), Ok(1));
         assert_eq!(names(&["clock"], &["D-CLOCK-02"]), Ok(1));
-        assert_eq!(names(&["D-NONE-1"], &[]), Err("D-NONE-1".to_owned()));
+        assert_eq!(names(&["D-NONE-1"], &[]), Err("D-NONE-1".into()));
         let local = Selection::new(&["D-CFG-02".to_owned()], &[]).unwrap();
         assert_eq!(local.sources(), BTreeSet::from([Source::Given]));
     }

@@ -1,6 +1,7 @@
 //! What the looks have seen; secrets never come in here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,36 @@ use sendas_submit::TlsDetails;
 use super::facts::{DirectoryFacts, ExchangeState, Obstacle};
 
 /// What one look saw, or why it did not.
-pub(crate) type Look<T> = Result<T, String>;
+pub(crate) type Look<T> = Result<T, Blank>;
+
+/// Why a look saw nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Blank {
+    /// It was not made, or somebody said no; the reason. Speaks for no cause by itself.
+    Unmade(String),
+    /// Its deadline ran out; what it was still waiting for. Speaks for a cause of its own.
+    Late(String),
+}
+
+impl fmt::Display for Blank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unmade(words) | Self::Late(words) => f.write_str(words),
+        }
+    }
+}
+
+impl From<String> for Blank {
+    fn from(words: String) -> Self {
+        Self::Unmade(words)
+    }
+}
+
+impl From<&str> for Blank {
+    fn from(words: &str) -> Self {
+        Self::Unmade(words.to_owned())
+    }
+}
 
 /// Where a check takes its answer from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

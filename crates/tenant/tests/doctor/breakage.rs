@@ -124,6 +124,16 @@ settings! {
     Classic "S-ENTRA-UNREACHABLE" "authority that is closed": |stage, case| {
         cloud(stage, case, |toml| replace(toml, "authority", "\"https://127.0.0.1:9\""));
     };
+    Classic "S-ENTRA-UNREACHABLE" "authority that is silent": |stage, _| {
+        stage.fault(r#"{"at":"metadata","effect":{"kind":"stall"}}"#);
+        stage.fault(r#"{"at":"token","effect":{"kind":"stall"}}"#);
+    };
+    Classic "S-ENTRA-UNREACHABLE" "token request that is not answered": |stage, _| {
+        stage.fault(r#"{"at":"token","effect":{"kind":"stall"}}"#);
+    };
+    Classic "S-AUTH-DEFERRED" "AUTH later than the deadline": |stage, _| {
+        stage.fault(r#"{"at":"auth","effect":{"kind":"delay","ms":30000}}"#);
+    };
     Classic "S-NAME-UNRESOLVED" "authority without address": |stage, case| {
         cloud(stage, case, |toml| replace(toml, "authority", "\"https://login.invalid\""));
     };

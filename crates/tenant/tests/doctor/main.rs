@@ -188,6 +188,29 @@ async fn a_young_change_is_a_warning_with_the_time_that_is_left() {
 }
 
 #[tokio::test]
+async fn whoever_is_silent_is_named_and_the_run_ends_in_time() {
+    for (name, wanted) in [
+        ("authority that is silent", "D-ENTRA-03"),
+        ("AUTH later than the deadline", "D-EXO-02"),
+    ] {
+        let mut stage = Stage::new(Preset::Classic).await;
+        let mut case = stage.case(true);
+        let setting = SETTINGS.iter().find(|one| one.name == name).unwrap();
+        (setting.set)(&mut stage, &mut case);
+        let examination = examine(&case, &Selection::all()).await;
+        assert!(examination.took.as_secs() < 10, "{:?}", examination.took);
+        assert_eq!(examination.verdicts[0].id, setting.cause);
+        let row = examination.rows.iter().find(|row| row.check.id == wanted);
+        let row = row.unwrap();
+        assert!(
+            matches!(row.status, Status::Problem | Status::Warning),
+            "{row:?}"
+        );
+        assert!(row.seen.contains("still waited for"), "{}", row.seen);
+    }
+}
+
+#[tokio::test]
 async fn offline_nobody_is_asked() {
     let stage = Stage::new(Preset::Classic).await;
     let before = stage.sandbox.journal(0).len();

@@ -6,7 +6,7 @@ use sendas_entra::{Claims, Finding as Claimed, Severity, TokenError};
 use sendas_exchange::Method;
 
 use super::checks;
-use crate::doctor::check::{Found, Scene, good_or, known, of, ok, problem, warning};
+use crate::doctor::check::{Found, Scene, good_or, known, of, ok, problem, waited_for, warning};
 use crate::doctor::judge::cause_of;
 use crate::doctor::look::service::words;
 
@@ -103,9 +103,10 @@ checks! { CHECKS, Entra:
         tests "one token request with the configured credential"
         why "the token is what lets the principal in"
         fix "sendas token get"
-        look |scene| Ok(match of(&scene.seen.token)? {
-            Ok(issued) => ok(format!("{} octets, good until {}", issued.octets, issued.expires_at)),
-            Err(error) => {
+        look |scene| Ok(match waited_for(&scene.seen.token)? {
+            Err(late) => problem(late),
+            Ok(Ok(issued)) => ok(format!("{} octets, good until {}", issued.octets, issued.expires_at)),
+            Ok(Err(error)) => {
                 let said = error.refusal().map_or_else(|| words(error), ToString::to_string);
                 let is_young = scene.verdicts.first().is_some_and(|verdict| verdict.id == "S-ENTRA-NOT-YET");
                 if is_young { warning(said) } else { problem(said) }

@@ -1,9 +1,10 @@
 //! Exchange Online.
 
 use super::checks;
-use crate::doctor::check::{known, of, ok, problem, warning};
+use crate::doctor::check::{is_refused, known, of, ok, problem, waited_for, warning};
 use crate::doctor::facts::Facts;
 use crate::doctor::judge::{minutes, remaining};
+use crate::doctor::limits::AUTH;
 use crate::doctor::seen::Logged;
 
 /// The largest message that Exchange Online announces, in octets (observed).
@@ -29,10 +30,12 @@ checks! { CHECKS, Exchange:
         tests "AUTH, and nothing after it"
         why "this is the answer that everything else leads to"
         fix "see the cause above"
-        look |scene| Ok(match of(&scene.seen.login)? {
-            Logged::In => ok("235: it may"),
-            Logged::Broken(words) => problem(words.clone()),
-            Logged::Refused(reply) => {
+        look |scene| Ok(match waited_for(&scene.seen.login)? {
+            Err(late) => warning(format!("{late}; Exchange may take {} s over it", AUTH.as_secs()))
+                .fix("ask again, then see the whole dialogue: sendas probe --quit-after auth"),
+            Ok(Logged::In) => ok("235: it may"),
+            Ok(Logged::Broken(words)) => problem(words.clone()),
+            Ok(Logged::Refused(reply)) => {
                 let first = scene.verdicts.first();
                 match first.and_then(|verdict| verdict.remaining) {
                     Some(left) => warning(format!("not effective yet, for {} at most: {reply}", minutes(left)))
@@ -88,8 +91,8 @@ checks! { CHECKS, Exchange:
         fix "give a token of an Exchange administrator for Exchange's own resource"
         look |scene| Ok(match &scene.seen.exchange {
             Ok(_) => ok("it does"),
-            Err(words) if words.starts_with("the administrator's token") => problem(words.clone()),
-            Err(words) => return Err(words.clone()),
+            Err(blank) if is_refused(blank) => problem(blank.to_string()),
+            Err(blank) => return Err(blank.to_string()),
         });
     "D-EXO-07" AdminToken Exchange ["D-EXO-06"] "Exchange has a service principal for the application"
         tests "Get-ServicePrincipal by the client id"

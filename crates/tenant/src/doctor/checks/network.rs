@@ -6,7 +6,7 @@ use sendas_entra::HttpError;
 use sendas_smtp::client::Stage;
 
 use super::checks;
-use crate::doctor::check::{Found, Scene, known, of, ok, problem, warning};
+use crate::doctor::check::{Found, Scene, known, of, ok, problem, waited_for, warning};
 use crate::doctor::facts::Obstacle;
 use crate::doctor::look::service::words;
 use crate::doctor::seen::{Service, Trouble};
@@ -44,7 +44,10 @@ checks! { CHECKS, Network:
         why "tokens come from there"
         fix "open TCP port 443 to the host, or set HTTPS_PROXY"
         look |scene| {
-            let web = of(&scene.seen.web)?;
+            let web = match waited_for(&scene.seen.web)? {
+                Ok(web) => web,
+                Err(late) => return Ok(problem(late)),
+            };
             Ok(match &web.answer {
                 Ok(_) => ok(format!("in {} ms", web.took.as_millis())),
                 Err(HttpError::Redirect { .. }) => ok("it answers with a redirect"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cmdlet::Cmdlet;
-use crate::doctor::seen::{Exchange, Look};
+use crate::doctor::seen::{Blank, Exchange, Look};
 use crate::exchange_admin::ExchangeAdmin;
 use crate::trouble::{CallError, Trouble};
 
@@ -17,7 +17,7 @@ pub(in crate::doctor) async fn look(
     object_id: Option<&str>,
     mailbox: Option<&str>,
 ) -> Look<Exchange> {
-    let wrong = |error: CallError| format!("the administrator's token: {error}");
+    let wrong = |error: CallError| Blank::from(format!("the administrator's token: {error}"));
     let client_id = client_id.ok_or("waits for D-CFG-07: no client id is known")?;
     let objects: Vec<&str> = object_id.into_iter().collect();
     let (principals, organisation) = tokio::join!(

@@ -24,7 +24,7 @@ pub(in crate::doctor) async fn look(case: &Case) -> Look<Machine> {
     };
     tokio::task::spawn_blocking(move || asked.read())
         .await
-        .map_err(|_| "the look was interrupted".to_owned())
+        .map_err(|_| "the look was interrupted".into())
 }
 
 struct Asked {

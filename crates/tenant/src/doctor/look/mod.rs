@@ -11,7 +11,7 @@ pub(super) mod web;
 
 use std::time::Duration;
 
-use super::seen::Look;
+use super::seen::{Blank, Look};
 
 /// Runs a look within its deadline.
 pub(super) async fn within<T>(
@@ -21,9 +21,9 @@ pub(super) async fn within<T>(
 ) -> Look<T> {
     match tokio::time::timeout(deadline, look).await {
         Ok(look) => look,
-        Err(_) => Err(format!(
-            "{what} was not done within {} s",
+        Err(_) => Err(Blank::Late(format!(
+            "{what} was still waited for after {:.1} s",
             deadline.as_secs_f64()
-        )),
+        ))),
     }
 }

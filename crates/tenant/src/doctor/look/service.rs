@@ -104,7 +104,7 @@ pub(in crate::doctor) async fn log_in(
 ) -> Look<Logged> {
     let Some(mailbox) = &subject.mailbox else {
         opened.quit().await;
-        return Err("waits for D-CFG-08: no mailbox is named".to_owned());
+        return Err("waits for D-CFG-08: no mailbox is named".into());
     };
     Ok(match opened.authenticate(mailbox, token.expose()).await {
         Ok(session) => {

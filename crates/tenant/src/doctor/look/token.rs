@@ -21,7 +21,7 @@ pub(in crate::doctor) async fn look(
 ) -> Asked {
     let credential = match &subject.credential {
         Ok(credential) => credential.clone(),
-        Err(_) => return Err("waits for D-SEC-01: the credential cannot be loaded".to_owned()),
+        Err(_) => return Err("waits for D-SEC-01: the credential cannot be loaded".into()),
     };
     let principal = match (&subject.tenant, &subject.client_id, credential) {
         (Some(tenant), Some(client_id), credential) => Principal::new(
@@ -33,7 +33,7 @@ pub(in crate::doctor) async fn look(
         (_, _, Credential::ManagedIdentity(identity)) => {
             Principal::managed(subject.cloud.clone(), identity)
         }
-        _ => return Err("waits for D-CFG-06: tenant or client id is missing".to_owned()),
+        _ => return Err("waits for D-CFG-06: tenant or client id is missing".into()),
     };
     let clock = SystemClock::new();
     let start = clock.now().steady;
