@@ -204,6 +204,8 @@ pub struct DirectoryFacts {
     pub is_certificate_listed: Option<bool>,
     /// Whether `SMTP.SendAsApp` was granted.
     pub is_permission_granted: Option<bool>,
+    /// The id of `SMTP.SendAsApp` in this tenant.
+    pub permission_id: Option<String>,
     /// Whether the application asks for `SMTP.SendAsApp`.
     pub is_permission_requested: Option<bool>,
     /// Whether Exchange's own enterprise application wants its callers assigned.

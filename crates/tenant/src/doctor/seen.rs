@@ -175,10 +175,20 @@ pub(crate) enum Logged {
 pub(crate) struct Directory {
     pub(crate) facts: DirectoryFacts,
     pub(crate) object_id: Option<String>,
-    pub(crate) permissions: Vec<String>,
+    /// What it was granted besides `SMTP.SendAsApp`.
+    pub(crate) others: Vec<Granted>,
     /// End of the secret or certificate in use.
     pub(crate) ends: Option<Timestamp>,
     pub(crate) has_exchange: Option<bool>,
+}
+
+/// An application permission that was granted.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    /// Its name, or its id where the resource does not tell the name.
+    pub(crate) value: String,
+    /// The name of the resource that offers it.
+    pub(crate) resource: String,
 }
 
 #[derive(Debug, Default)]

@@ -47,6 +47,14 @@ const BROAD: [(&str, &str); 6] = [
     ),
 ];
 
+/// What an application permission lets an application do.
+pub(crate) fn reach(permission: &str) -> &'static str {
+    BROAD
+        .iter()
+        .find(|(name, _)| *name == permission)
+        .map_or("do what sending over SMTP does not need", |(_, what)| what)
+}
+
 pub(super) fn notices(wish: &Wish, observed: &Observed) -> Vec<Notice> {
     let mut notices = Vec::new();
     adopted(wish, observed, &mut notices);
@@ -108,10 +116,7 @@ fn permissions(wish: &Wish, observed: &Observed, notices: &mut Vec<Notice>) {
             }
             continue;
         }
-        let what = BROAD
-            .iter()
-            .find(|(name, _)| *name == granted.value)
-            .map_or("do what sending over SMTP does not need", |(_, what)| what);
+        let what = reach(&granted.value);
         notices.push(Notice {
             id: "permission-too-broad",
             is_excess: true,

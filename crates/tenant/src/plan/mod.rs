@@ -7,6 +7,7 @@ mod step;
 mod text;
 
 pub use self::excess::Notice;
+pub(crate) use self::excess::reach;
 pub(crate) use self::step::Subjects;
 pub use self::step::{Action, Side, Step};
 use crate::observed::Observed;

@@ -210,6 +210,43 @@ async fn whoever_is_silent_is_named_and_the_run_ends_in_time() {
     }
 }
 
+/// What works and should not be so: a grant that reaches further, both ways together.
+#[tokio::test]
+async fn what_works_and_reaches_too_far_is_a_warning() {
+    const GRANT: &str = "77777777-2222-3333-4444-555555555555";
+    for (preset, patch, check, words) in [
+        (
+            Preset::Classic,
+            r#"{"app_role_assignments":{"GRANT":{"principal_id":"PRINCIPAL","resource_id":"GRAPH","app_role_id":"MAILSEND"}}}"#,
+            "D-ENTRA-21",
+            "Mail.Send of Microsoft Graph: it may send as every mailbox",
+        ),
+        (
+            Preset::Rbac,
+            r#"{"app_role_assignments":{"GRANT":{"principal_id":"PRINCIPAL","resource_id":"EXCHANGE","app_role_id":"SENDASAPP"}},"exchange":{"mailboxes":{"noreply@contoso.onmicrosoft.com":{"full_access":["PRINCIPAL"]}}}}"#,
+            "D-ENTRA-20",
+            "beside a role",
+        ),
+        (
+            Preset::Rbac,
+            r#"{"app_role_assignments":{"GRANT":{"principal_id":"PRINCIPAL","resource_id":"EXCHANGE","app_role_id":"SENDASAPP"}},"exchange":{"mailboxes":{"noreply@contoso.onmicrosoft.com":{"full_access":["PRINCIPAL"]}}}}"#,
+            "D-ENTRA-18",
+            "beside a role",
+        ),
+    ] {
+        let mut stage = Stage::new(preset).await;
+        let patch = patch.replace("GRANT", GRANT);
+        assert!(stage.try_patch(&patch), "{patch}");
+        let examination = examine(&stage.case(true), &Selection::all()).await;
+        assert_eq!(examination.verdicts, [], "{check}");
+        let row = examination.rows.iter().find(|row| row.check.id == check);
+        let row = row.unwrap();
+        assert_eq!(row.status, Status::Warning, "{row:?}");
+        assert!(row.seen.contains(words), "{}", row.seen);
+        assert!(row.fix.is_some());
+    }
+}
+
 #[tokio::test]
 async fn offline_nobody_is_asked() {
     let stage = Stage::new(Preset::Classic).await;

@@ -52,10 +52,13 @@ impl Stage {
 
     /// Says whether the tenant takes the change.
     pub(crate) fn try_break(&mut self, breakage: &Breakage) -> bool {
-        breakage.patches.iter().all(|patch| {
-            let patch = serde_json::from_str(&self.fill(patch)).expect(breakage.name);
-            self.sandbox.patch(&patch).is_ok()
-        })
+        breakage.patches.iter().all(|patch| self.try_patch(patch))
+    }
+
+    /// Patches the tenant, with the ids put in.
+    pub(crate) fn try_patch(&mut self, patch: &str) -> bool {
+        let patch = serde_json::from_str(&self.fill(patch)).expect(patch);
+        self.sandbox.patch(&patch).is_ok()
     }
 
     pub(crate) fn fault(&self, fault: &str) {
@@ -124,6 +127,8 @@ impl Stage {
         let principals = &right["service_principals"];
         let exchange = with(principals, "display_name", "Office 365 Exchange Online").unwrap();
         let roles = &principals[&exchange]["app_roles"];
+        let graph = with(principals, "display_name", "Microsoft Graph").unwrap();
+        let graph_roles = &principals[&graph]["app_roles"];
         let mut text = text.to_owned();
         for (word, id) in [
             ("CLIENT", Some(client.id.to_string())),
@@ -135,6 +140,8 @@ impl Stage {
             ("CONSENT", first(&right["app_role_assignments"])),
             ("SENDASAPP", with(roles, "value", "SMTP.SendAsApp")),
             ("OTHERROLE", with(roles, "value", "IMAP.AccessAsApp")),
+            ("MAILSEND", with(graph_roles, "value", "Mail.Send")),
+            ("GRAPH", Some(graph)),
             ("GROUP", first(&right["groups"])),
             ("REGISTRATION", Some(registration)),
             ("EXCHANGE", Some(exchange)),

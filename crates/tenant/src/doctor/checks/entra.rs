@@ -9,15 +9,13 @@ use super::checks;
 use crate::doctor::check::{Found, Scene, good_or, known, of, ok, problem, waited_for, warning};
 use crate::doctor::judge::cause_of;
 use crate::doctor::look::service::words;
+use crate::plan::reach;
 
 /// A token that takes longer is told.
 const SLOW: Duration = Duration::from_secs(3);
 
 /// Octets of a token from which the AUTH line gets long, though the protocol takes it.
 const TOKEN_OCTETS_TOLD: usize = 8 * 1024;
-
-/// Permissions that reach further than sending over SMTP.
-const TOO_MUCH: [&str; 3] = ["full_access_as_app", "Mail.Send", "Mail.ReadWrite"];
 
 /// Whether the token endpoint refused for one of these causes.
 fn unless_refused(scene: &Scene<'_>, causes: &[&str], good: &str) -> Found {
@@ -224,7 +222,7 @@ checks! { CHECKS, Entra:
             let shown = if roles.is_empty() { "no roles".to_owned() } else { roles.join(", ") };
             Ok(match (scene.facts.way_of_authorization(), has) {
                 (Method::Classic, false) => problem(format!("{shown}, where SMTP.SendAsApp is needed")),
-                (Method::Rbac, true) if scene.facts.exchange.has_full_access != Some(true) => {
+                (Method::Rbac, true) => {
                     warning(format!("{shown}, beside a role in Exchange: mailbox rights are checked again"))
                         .fix("take the permission SMTP.SendAsApp away from the application")
                 }
@@ -249,7 +247,7 @@ checks! { CHECKS, Entra:
             let is_granted = known(facts.is_permission_granted, "Entra")?;
             Ok(match (scene.facts.way_of_authorization(), is_granted) {
                 (Method::Classic, false) => problem("Entra lists no grant of SMTP.SendAsApp"),
-                (Method::Rbac, true) if scene.facts.exchange.has_full_access != Some(true) => {
+                (Method::Rbac, true) => {
                     warning("SMTP.SendAsApp is granted beside a role in Exchange")
                         .fix("take the permission SMTP.SendAsApp away from the application")
                 }
@@ -258,13 +256,16 @@ checks! { CHECKS, Entra:
             })
         };
     "D-ENTRA-21" AdminToken Directory ["D-ENTRA-05"] "the application may do no more than it needs"
-        tests "permissions that read or send everywhere"
+        tests "every application permission besides SMTP.SendAsApp, of any resource"
         why "such a permission reaches every mailbox of the organisation, whatever Exchange's scope says"
         fix "take these permissions away from the application"
         look |scene| {
-            let held = &of(&scene.seen.directory)?.permissions;
-            let much: Vec<&str> = held.iter().map(String::as_str).filter(|name| TOO_MUCH.contains(name)).collect();
-            Ok(if much.is_empty() { ok("nothing of that kind") } else { warning(much.join(", ")) })
+            let much: Vec<String> = of(&scene.seen.directory)?
+                .others
+                .iter()
+                .map(|one| format!("{} of {}: it may {}", one.value, one.resource, reach(&one.value)))
+                .collect();
+            Ok(if much.is_empty() { ok("nothing of that kind") } else { warning(much.join("; ")) })
         };
     "D-ENTRA-22" AdminToken Directory ["D-NET-01"] "Exchange exists in the tenant, for every application"
         tests "its enterprise application, and that no assignment is required"

@@ -127,6 +127,10 @@ checks! { CHECKS, Exchange:
             let seen = of(&scene.seen.exchange)?;
             let has = known(seen.state.has_role, "Exchange")?;
             Ok(match (hangs_on_role(scene.facts), has) {
+                (false, true) if scene.facts.directory.is_permission_granted == Some(true) => {
+                    warning(format!("{}, besides SMTP.SendAsApp: grants add up, so it reaches more than the mailboxes granted one by one", seen.roles.join(", ")))
+                        .fix("Get-ManagementRoleAssignment -Role 'Application SMTP.SendAsApp', then Remove-ManagementRoleAssignment the one of this principal")
+                }
                 (_, true) => ok(seen.roles.join(", ")),
                 (true, false) => problem("no assignment gives it the role"),
                 (false, false) => ok("none, and none is needed"),

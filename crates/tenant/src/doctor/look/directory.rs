@@ -6,12 +6,15 @@ use sendas_entra::Credential;
 use serde_json::Value;
 
 use crate::doctor::case::Subject;
-use crate::doctor::seen::{Directory, Look};
+use crate::doctor::seen::{Directory, Granted, Look};
 use crate::graph::EXCHANGE_APP_ID;
 use crate::wire::{Effect, Wire, escape, words};
 
 /// The application permission of the classic way.
 const PERMISSION: &str = "SMTP.SendAsApp";
+
+/// An assignment without a permission: it only lets the application in.
+const NO_ROLE: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Reads the application, its enterprise application, and what that was granted.
 pub(in crate::doctor) async fn look(
@@ -54,6 +57,7 @@ pub(in crate::doctor) async fn look(
             .find(|role| role["value"] == PERMISSION)
             .and_then(|role| role["id"].as_str())
     });
+    facts.permission_id = role.map(str::to_owned);
     if let (Some(application), Some(role)) = (application, role) {
         facts.is_permission_requested = Some(
             rows(&application["requiredResourceAccess"])
@@ -76,24 +80,40 @@ pub(in crate::doctor) async fn look(
             escape(id)
         ))
         .await?;
-    if let Some(resource) = &resource {
-        seen.permissions = assignments
-            .iter()
-            .filter(|granted| granted["resourceId"] == resource["id"])
-            .filter_map(|granted| {
-                let role = rows(&resource["appRoles"]).find(|r| r["id"] == granted["appRoleId"])?;
-                role["value"].as_str().map(str::to_owned)
-            })
-            .collect();
-        let others = assignments
-            .iter()
-            .filter(|granted| granted["resourceId"] != resource["id"])
-            .filter_map(|granted| granted["resourceDisplayName"].as_str())
-            .map(|name| format!("a permission of {}", words(name)));
-        let is_granted = seen.permissions.iter().any(|name| name == PERMISSION);
-        seen.facts.is_permission_granted = Some(is_granted);
-        seen.permissions.extend(others);
+    let mut resources: Vec<Value> = resource.into_iter().collect();
+    let mut is_granted = false;
+    for granted in &assignments {
+        let of = &granted["resourceId"];
+        if !resources.iter().any(|known| known["id"] == *of)
+            && let Some(id) = of.as_str()
+        {
+            // A resource that cannot be read leaves the id in the place of the name.
+            let path = format!("/servicePrincipals/{}", escape(id));
+            resources.extend(reader.one(path).await.ok());
+        }
+        let resource = resources.iter().find(|known| known["id"] == *of);
+        let role = &granted["appRoleId"];
+        let value = resource
+            .and_then(|resource| rows(&resource["appRoles"]).find(|offered| offered["id"] == *role))
+            .and_then(|offered| offered["value"].as_str());
+        let is_exchange = resource.is_some_and(|known| known["appId"] == EXCHANGE_APP_ID);
+        if is_exchange && value == Some(PERMISSION) {
+            is_granted = true;
+            continue;
+        }
+        let Some(value) = value.or_else(|| role.as_str()).filter(|id| *id != NO_ROLE) else {
+            continue;
+        };
+        let name = granted["resourceDisplayName"]
+            .as_str()
+            .or_else(|| resource?["displayName"].as_str())
+            .or_else(|| of.as_str());
+        seen.others.push(Granted {
+            value: words(value),
+            resource: words(name.unwrap_or("a resource without name")),
+        });
     }
+    seen.facts.is_permission_granted = seen.has_exchange.filter(|has| *has).map(|_| is_granted);
     Ok(seen)
 }
 
@@ -159,6 +179,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn list(&self, path: String) -> Result<Vec<Value>, String> {
+        match self.one(path).await?["value"].take() {
+            Value::Array(list) => Ok(list),
+            _ => Err("Microsoft Graph sent something that is no list".to_owned()),
+        }
+    }
+
+    async fn one(&self, path: String) -> Result<Value, String> {
         let url = format!("{}{path}", self.base);
         let answer = self
             .wire
@@ -171,7 +198,7 @@ impl Reader<'_> {
             )
             .await
             .map_err(|error| super::service::words(&error))?;
-        let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         if !answer.status.is_success() {
             let said = body["error"]["message"].as_str().unwrap_or_default();
             return Err(format!(
@@ -180,9 +207,6 @@ impl Reader<'_> {
                 words(said)
             ));
         }
-        match body["value"].take() {
-            Value::Array(list) => Ok(list),
-            _ => Err("Microsoft Graph sent something that is no list".to_owned()),
-        }
+        Ok(body)
     }
 }
