@@ -93,6 +93,91 @@ async fn clean_then_broken_then_not_effective_yet() {
 }
 
 #[tokio::test]
+async fn a_login_that_was_not_seen_is_never_clean() {
+    let sandbox = sandbox().await;
+    let (home, arguments) = home(&sandbox);
+    let fault = r#"{"at":"auth","effect":{"kind":"delay","ms":30000}}"#;
+    sandbox.fault(serde_json::from_str(fault).unwrap()).unwrap();
+    let (code, late) = examine(&home, &arguments, &["--only", "D-EXO-02"]).await;
+    assert_eq!(code, 3, "{late:#}");
+    assert_eq!(late["causes"][0]["id"], "S-AUTH-DEFERRED");
+    sandbox.clear_faults();
+    for at in ["metadata", "token"] {
+        let fault = json!({ "at": at, "effect": { "kind": "stall" } });
+        sandbox
+            .fault(serde_json::from_value(fault).unwrap())
+            .unwrap();
+    }
+    let (code, silent) = examine(&home, &arguments, &["--only", "D-EXO-02"]).await;
+    assert_eq!(code, 3, "{silent:#}");
+    assert_eq!(silent["causes"][0]["id"], "S-ENTRA-UNREACHABLE");
+}
+
+/// A refusal that a state file may excuse.
+#[tokio::test]
+async fn only_the_state_of_this_application_excuses_a_refusal() {
+    let sandbox = sandbox().await;
+    let (home, arguments) = home(&sandbox);
+    let off = json!({ "exchange": { "mailboxes": { "noreply@contoso.onmicrosoft.com": {
+        "full_access": [], "send_as": [],
+    } } } });
+    sandbox.patch(&off).unwrap();
+    let without: Vec<String> = arguments
+        .iter()
+        .filter(|word| !word.contains("tokens"))
+        .cloned()
+        .collect();
+    let tenant = sandbox.details().tenant.id.to_string();
+    let client = sandbox.details().client.unwrap().id.to_string();
+    let state = |tenant: &str, client: &str| {
+        json!({
+            "version": 1, "tenant_id": tenant, "method": "classic", "mailboxes": [], "marker": "00000000",
+            "application": { "object_id": client, "client_id": client, "principal_id": null },
+            "changed": jiff::Timestamp::now().to_string(), "records": [],
+        })
+        .to_string()
+    };
+    let other = "99999999-2222-3333-4444-555555555555";
+    let usual = home.path().join(".local/state/sendas");
+    std::fs::create_dir_all(&usual).unwrap();
+
+    // Nobody else's state counts, in the usual folder or named.
+    home.write(".local/state/sendas/setup-a.json", &state(&tenant, other));
+    home.write(".local/state/sendas/setup-b.json", &state(other, &client));
+    let (_, told) = examine(&home, &without, &[]).await;
+    assert_eq!(told["causes"][0]["remaining_s"], Value::Null, "{told:#}");
+    for name in ["setup-a.json", "setup-b.json"] {
+        let path = usual.join(name);
+        let more = ["--state", path.to_str().unwrap()];
+        let words = without.iter().map(String::as_str).chain(more);
+        let refused = home.sendas(words).run().await;
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.err());
+        assert!(
+            refused.err().contains("it is the state of"),
+            "{}",
+            refused.err()
+        );
+    }
+
+    // That of this application is found by itself.
+    home.write(".local/state/sendas/setup-c.json", &state(&tenant, &client));
+    let (_, told) = examine(&home, &without, &[]).await;
+    assert_eq!(told["causes"][0]["id"], "S-PROPAGATING", "{told:#}");
+    assert!(told["causes"][0]["remaining_s"].as_u64().unwrap() > 7_000);
+
+    // Fixes carry what the run was told.
+    let path = usual.join("setup-c.json");
+    let (_, told) = examine(&home, &without, &["--state", path.to_str().unwrap()]).await;
+    let rows = told["checks"].as_array().unwrap();
+    let login = rows.iter().find(|row| row["id"] == "D-EXO-02").unwrap();
+    let fix = login["fix"].as_str().unwrap();
+    assert!(
+        fix.contains(" --config ") && fix.contains(" --state "),
+        "{fix}"
+    );
+}
+
+#[tokio::test]
 async fn a_bundle_is_listed_and_holds_no_secret() {
     let sandbox = sandbox().await;
     let (home, arguments) = home(&sandbox);
@@ -147,4 +232,25 @@ async fn a_configuration_with_errors_is_the_cause() {
     assert_eq!(finished.status.code(), Some(1));
     let told: Value = serde_json::from_str(&finished.out()).unwrap();
     assert_eq!(told["causes"][0]["id"], "S-CONFIGURATION");
+    assert_eq!(
+        told["causes"][0]["command"],
+        "sendas config check --config wrong.toml"
+    );
+    let rows = told["checks"].as_array().unwrap();
+    let seen = |id: &str| {
+        let row = rows.iter().find(|row| row["id"] == id).unwrap();
+        (
+            row["status"].as_str().unwrap(),
+            row["seen"].as_str().unwrap(),
+        )
+    };
+    assert_eq!(seen("D-CFG-01"), ("ok", "wrong.toml"));
+    assert_eq!(seen("D-CFG-02").0, "problem");
+    assert_eq!(
+        seen("D-CFG-04"),
+        (
+            "not seen",
+            "waits for D-CFG-02: the configuration has errors"
+        )
+    );
 }

@@ -1,7 +1,7 @@
 //! Complaints: what is wrong, where, and what to write instead.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
@@ -89,6 +89,14 @@ impl Complaints {
     /// Says whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty() && self.warnings.is_empty()
+    }
+
+    /// The files that were read, whatever is wrong in them.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.sources.iter().filter_map(|source| match &source.name {
+            SourceName::File(path) => Some(path.as_path()),
+            SourceName::Variable(_) => None,
+        })
     }
 
     /// Lists the errors for programs.

@@ -9,11 +9,13 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -116,6 +118,14 @@ pub(crate) async fn serve(
     }
 }
 
+/// A time as header fields write it (RFC 9110 §5.6.7).
+fn date(time: Timestamp) -> Option<HeaderValue> {
+    let text = DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&time)
+        .ok()?;
+    HeaderValue::from_str(&text).ok()
+}
+
 #[derive(Clone)]
 struct Visit {
     world: Arc<World>,
@@ -126,7 +136,17 @@ struct Visit {
 }
 
 impl Visit {
+    /// Every answer carries the sandbox's own time, where a fault names no other.
     async fn respond(self, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+        let world = Arc::clone(&self.world);
+        let mut response = self.answer(request).await?;
+        if let Some(date) = date(world.clock.now()) {
+            response.headers_mut().entry(header::DATE).or_insert(date);
+        }
+        Ok(response)
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
         let (parts, body) = request.into_parts();
         let host = parts
             .uri

@@ -10,10 +10,10 @@ use sendas_envelope::Mailbox;
 use sendas_exchange::Method;
 use sendas_smtp::Reply;
 use sendas_smtp::client::Stage;
+use sendas_tenant::AdminTokens;
 use sendas_tenant::doctor::{
     self, Case, Configuration, Examination, Host, ListenerTls, Relay, Selection, Spool, Subject,
 };
-use sendas_tenant::{AdminTokens, State};
 
 use crate::commands::send::draft_address;
 use crate::exit::Exit;
@@ -24,6 +24,10 @@ use crate::report::{Failure, Outcome, chain, examination};
 use crate::{configuration, output, runtime};
 
 mod bundle;
+mod carried;
+mod setup;
+
+use carried::Carried;
 
 /// The largest file of tokens or state that is read, in octets.
 const FILE_OCTETS_MAX: u64 = 1024 * 1024;
@@ -63,7 +67,8 @@ pub(crate) struct Doctor {
     /// A JSON file with an administrator's tokens, members `graph` and `exchange`; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     admin_tokens: Option<PathBuf>,
-    /// The state file of the set-up, which knows when rights were last changed.
+    /// The state file of the set-up, which knows when rights were last changed; left out, the one
+    /// that a set-up of this application has written in its usual place.
     #[arg(long, value_name = "FILE", conflicts_with = "changed_at")]
     state: Option<PathBuf>,
     /// When rights were last changed, as 2026-11-23T05:00:00Z.
@@ -122,7 +127,8 @@ pub(crate) fn run(doctor: &Doctor, global: &Global, machine: &Machine) -> Outcom
         selection
     };
     let case = case(doctor, global, machine)?;
-    let examination = runtime::run(Box::pin(doctor::examine(&case, &selection)))?;
+    let mut examination = runtime::run(Box::pin(doctor::examine(&case, &selection)))?;
+    Carried::new(global, doctor.state.as_deref()).put_into(&mut examination);
     let written = if doctor.json {
         output::json(&examination::json(&examination))
     } else {
@@ -216,6 +222,7 @@ fn case(doctor: &Doctor, global: &Global, machine: &Machine) -> Result<Case, Box
     let mut relay = None;
     match configuration::read(global, machine) {
         Err(complaints) => {
+            found.files = complaints.files().map(Path::to_owned).collect();
             found.errors = complaints.errors().into_iter().map(told).collect();
             found.warnings = complaints.warnings().into_iter().map(told).collect();
         }
@@ -243,6 +250,11 @@ fn case(doctor: &Doctor, global: &Global, machine: &Machine) -> Result<Case, Box
             }
         }
     }
+    let changed = match (doctor.changed_at, &subject) {
+        (Some(time), _) => Some(time),
+        (None, None) => None,
+        (None, Some(subject)) => setup::last_change(doctor.state.as_deref(), subject, machine)?,
+    };
     Ok(Case {
         host: Host {
             temporary: std::env::temp_dir(),
@@ -254,10 +266,7 @@ fn case(doctor: &Doctor, global: &Global, machine: &Machine) -> Result<Case, Box
         subject,
         relay,
         admin: doctor.admin_tokens.as_deref().map(tokens),
-        changed: match &doctor.state {
-            Some(path) => state(path)?.changed,
-            None => doctor.changed_at,
-        },
+        changed,
         reply: doctor
             .reply
             .clone()
@@ -417,18 +426,6 @@ fn tokens(path: &Path) -> Result<AdminTokens, String> {
         read(path).map_err(|error| format!("{}: {error}", path.display()))?
     };
     AdminTokens::from_json(&octets).map_err(|error| error.to_string())
-}
-
-fn state(path: &Path) -> Result<State, Box<Failure>> {
-    let wrong = |words: String| {
-        Box::new(Failure::usage(format!(
-            "nothing was looked at: {}: {words}",
-            path.display()
-        )))
-    };
-    let octets = read(path).map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_slice(&octets)
-        .map_err(|error| wrong(format!("it is no state of a set-up: {error}")))
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

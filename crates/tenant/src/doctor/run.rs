@@ -15,7 +15,7 @@ use super::judge::{Verdict, judge};
 use super::limits;
 use super::look::{self, within};
 use super::seen::{Blank, Issued, Logged, Look, Seen, Source};
-use crate::admin::AdminTokens;
+use crate::admin::{AdminToken, AdminTokens};
 use crate::exchange_admin::ExchangeAdmin;
 use crate::timer::SystemTimer;
 use crate::wire::Wire;
@@ -158,7 +158,7 @@ pub async fn examine(case: &Case, selection: &Selection) -> Examination {
         .map(|check| row(check, &scene, &subjects))
         .collect();
     Examination {
-        unseen: unseen(&seen, &verdicts),
+        unseen: unseen(&seen),
         rows,
         verdicts,
         took: clock.now().steady.saturating_sub(start),
@@ -194,11 +194,8 @@ fn row(check: &'static Check, scene: &Scene<'_>, subjects: &Subjects<'_>) -> Row
     }
 }
 
-/// What would say more, when something is wrong and no administrator's token let us look.
-fn unseen(seen: &Seen, verdicts: &[Verdict]) -> Vec<String> {
-    if verdicts.is_empty() {
-        return Vec::new();
-    }
+/// What would say more, and no administrator's token let us look at.
+fn unseen(seen: &Seen) -> Vec<String> {
     let mut out = Vec::new();
     if let Err(reason) = &seen.directory {
         out.push(format!(
@@ -270,12 +267,34 @@ impl<'a> Run<'a> {
         http.ok_or_else(|| "waits for D-CFG-11: the proxy setting cannot be read".into())
     }
 
-    fn admin(&self, source: Source) -> Result<(&'a Subject, &'a AdminTokens, &HttpClient), Blank> {
+    /// What an administrator's look needs; `tenant_id` is the id behind the configured tenant.
+    async fn admin(
+        &self,
+        source: Source,
+        token: impl Fn(&AdminTokens) -> &AdminToken,
+        tenant_id: impl Future<Output = Option<String>>,
+    ) -> Result<(&'a Subject, AdminToken, &HttpClient), Blank> {
         let subject = self.over_network(source)?;
-        match &self.case.admin {
-            None => Err("no administrator's token was given: --admin-tokens FILE".into()),
-            Some(Err(words)) => Err(format!("the administrator's token: {words}").into()),
-            Some(Ok(tokens)) => Ok((subject, tokens, self.http()?)),
+        let tokens = match &self.case.admin {
+            None => return Err("no administrator's token was given: --admin-tokens FILE".into()),
+            Some(Err(words)) => return Err(format!("the administrator's token: {words}").into()),
+            Some(Ok(tokens)) => tokens,
+        };
+        let token = token(tokens).clone();
+        let http = self.http()?;
+        let configured = subject.tenant.as_ref().filter(|tenant| tenant.is_id());
+        let wanted = match configured {
+            Some(tenant) => Some(tenant.as_str().to_owned()),
+            None => tenant_id.await,
+        };
+        let claims = token.claims();
+        let of_token = claims.as_ref().and_then(Claims::tenant_id);
+        match (of_token, &wanted) {
+            (Some(other), Some(wanted)) if !other.eq_ignore_ascii_case(wanted) => Err(format!(
+                "the administrator's token is of the tenant {other}, and the principal of {wanted}: sign in there"
+            )
+            .into()),
+            _ => Ok((subject, token, http)),
         }
     }
 
@@ -367,7 +386,8 @@ impl<'a> Run<'a> {
             (asked, token_took, service, service_took, login, took)
         };
         let admin = async {
-            let directory = self.directory(clock.now().wall).await;
+            let directory = self.directory(clock.now().wall, tenant_id.clone());
+            let directory = within(limits::ADMIN, "reading Entra", directory).await;
             let directory_took = clock.now().steady.saturating_sub(start);
             let known = directory
                 .as_ref()
@@ -378,7 +398,12 @@ impl<'a> Run<'a> {
                 None => told(object_id.clone()).await,
             };
             let left = limits::ADMIN.saturating_sub(directory_took);
-            let exchange = within(left, "reading Exchange", self.exchange(object.as_deref())).await;
+            let exchange = within(
+                left,
+                "reading Exchange",
+                self.exchange(object.as_deref(), tenant_id.clone()),
+            )
+            .await;
             (
                 directory,
                 directory_took,
@@ -465,25 +490,32 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn directory(&self, now: jiff::Timestamp) -> Look<super::seen::Directory> {
-        let (subject, tokens, http) = self.admin(Source::Directory)?;
+    async fn directory(
+        &self,
+        now: jiff::Timestamp,
+        tenant_id: watch::Receiver<News>,
+    ) -> Look<super::seen::Directory> {
+        let (subject, token, http) = self
+            .admin(Source::Directory, |tokens| &tokens.graph, told(tenant_id))
+            .await?;
         let wire = Wire {
             transport: Arc::new(http.clone()),
             timer: Arc::new(SystemTimer),
-            token: tokens.graph.clone(),
+            token,
             progress: Arc::new(crate::apply::Silent),
         };
-        within(
-            limits::ADMIN,
-            "reading Entra",
-            look::directory::look(subject, &wire, now),
-        )
-        .await
+        look::directory::look(subject, &wire, now).await
     }
 
-    async fn exchange(&self, object_id: Option<&str>) -> Look<super::seen::Exchange> {
-        let (subject, tokens, http) = self.admin(Source::Exchange)?;
-        let claims = tokens.exchange.claims();
+    async fn exchange(
+        &self,
+        object_id: Option<&str>,
+        tenant_id: watch::Receiver<News>,
+    ) -> Look<super::seen::Exchange> {
+        let (subject, token, http) = self
+            .admin(Source::Exchange, |tokens| &tokens.exchange, told(tenant_id))
+            .await?;
+        let claims = token.claims();
         let of_token = claims.as_ref().and_then(Claims::tenant_id);
         let configured = subject.tenant.as_ref().map(sendas_entra::Tenant::as_str);
         let tenant = of_token
@@ -492,7 +524,7 @@ impl<'a> Run<'a> {
         let wire = Wire {
             transport: Arc::new(http.clone()),
             timer: Arc::new(SystemTimer),
-            token: tokens.exchange.clone(),
+            token: token.clone(),
             progress: Arc::new(crate::apply::Silent),
         };
         let admin = ExchangeAdmin::new(wire, &subject.cloud, tenant);

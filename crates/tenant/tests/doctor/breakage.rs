@@ -182,12 +182,6 @@ settings! {
     };
     Rbac "S-CLOCK" "clock an hour behind": |stage, _| {
         stage.sandbox.advance(std::time::Duration::from_hours(1));
-        let date = jiff::fmt::rfc2822::DateTimePrinter::new()
-            .timestamp_to_rfc9110_string(&stage.sandbox.now())
-            .unwrap();
-        stage.fault(&format!(
-            r#"{{"at":"metadata","effect":{{"kind":"answer","status":200,"headers":{{"date":"{date}"}},"body":"{{}}"}}}}"#
-        ));
     };
 }
 

@@ -10,6 +10,7 @@ mod proof;
 mod stage;
 
 use sendas_sandbox::Preset;
+use sendas_tenant::AdminTokens;
 use sendas_tenant::doctor::{Selection, Status, examine};
 
 use breakage::{Breakage, PATCHES, SETTINGS};
@@ -244,6 +245,33 @@ async fn what_works_and_reaches_too_far_is_a_warning() {
         assert_eq!(row.status, Status::Warning, "{row:?}");
         assert!(row.seen.contains(words), "{}", row.seen);
         assert!(row.fix.is_some());
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_open_nothing_are_told_though_the_way_is_open() {
+    let stage = Stage::new(Preset::Classic).await;
+    let (graph, exchange) = stage.sandbox.admin_tokens();
+    let here = stage.sandbox.details().tenant.id.to_string();
+    // Claims that name another tenant, signed by nobody.
+    let stranger =
+        "eyJhbGciOiJub25lIn0.eyJ0aWQiOiI5OTk5OTk5OS0yMjIyLTMzMzMtNDQ0NC01NTU1NTU1NTU1NTUifQ.eA";
+    for (graph, exchange, check, words) in [
+        ("refused", exchange.as_str(), "D-ENTRA-23", "401"),
+        (graph.as_str(), "refused", "D-EXO-06", "401"),
+        (stranger, exchange.as_str(), "D-ENTRA-23", here.as_str()),
+        (graph.as_str(), stranger, "D-EXO-06", here.as_str()),
+    ] {
+        let mut case = stage.case(true);
+        let tokens = serde_json::json!({ "graph": graph, "exchange": exchange }).to_string();
+        case.admin = Some(Ok(AdminTokens::from_json(tokens.as_bytes()).unwrap()));
+        let examination = examine(&case, &Selection::all()).await;
+        let row = examination.rows.iter().find(|row| row.check.id == check);
+        let row = row.unwrap();
+        assert_eq!(row.status, Status::Problem, "{check} {row:?}");
+        assert!(row.seen.contains(words), "{}", row.seen);
+        assert_eq!(examination.verdicts, []);
+        assert!(!examination.unseen.is_empty());
     }
 }
 

@@ -15,6 +15,8 @@ checks! { CHECKS, Configuration:
                 ok(files.join(", "))
             } else if !found.principals.is_empty() {
                 ok("the environment alone")
+            } else if !found.errors.is_empty() {
+                return Err("waits for D-CFG-02: it cannot be read".to_owned());
             } else {
                 let looked: Vec<String> = found.missing.iter().map(|file| file.display().to_string()).collect();
                 problem(format!("nothing at {}", looked.join(", ")))
@@ -48,6 +50,9 @@ checks! { CHECKS, Configuration:
             Ok(match (&found.unchosen, &scene.case.subject) {
                 (_, Some(subject)) => ok(format!("`{}` is examined", subject.name)),
                 (Some(why), None) => problem(why.clone()),
+                (None, None) if !found.errors.is_empty() => {
+                    return Err("waits for D-CFG-02: the configuration has errors".to_owned());
+                }
                 (None, None) if found.principals.is_empty() => problem("there is none").fix("sendas setup plan"),
                 (None, None) => problem("none of them can be examined"),
             })

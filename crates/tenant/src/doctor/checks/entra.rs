@@ -6,7 +6,9 @@ use sendas_entra::{Claims, Finding as Claimed, Severity, TokenError};
 use sendas_exchange::Method;
 
 use super::checks;
-use crate::doctor::check::{Found, Scene, good_or, known, of, ok, problem, waited_for, warning};
+use crate::doctor::check::{
+    Found, Scene, good_or, is_refused, known, of, ok, problem, waited_for, warning,
+};
 use crate::doctor::judge::cause_of;
 use crate::doctor::look::service::words;
 use crate::plan::reach;
@@ -284,4 +286,13 @@ checks! { CHECKS, Entra:
                 (true, false) => problem("an assignment is required, and this application has none"),
             })
         };
+    "D-ENTRA-23" AdminToken Directory [] "the administrator's token opens Microsoft Graph"
+        tests "the lists of applications and service principals"
+        why "what Entra holds is read with it, and without it causes there can only be guessed"
+        fix "give a token of an administrator of this tenant for Microsoft Graph"
+        look |scene| Ok(match &scene.seen.directory {
+            Ok(_) => ok("it does"),
+            Err(blank) if is_refused(blank) => problem(blank.to_string()),
+            Err(blank) => return Err(blank.to_string()),
+        });
 }
