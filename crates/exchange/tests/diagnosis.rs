@@ -117,7 +117,7 @@ fn one_wrong_thing_is_named_first_with_its_remedy() {
         (
             "S-TOKEN-ROLE-BESIDE-RBAC",
             Certainty::Certain,
-            "Add-MailboxPermission -Identity scan@contoso.com -User 11111111-2222-3333-4444-555555555555 -AccessRights FullAccess",
+            "Add-MailboxPermission -Identity scan@contoso.com -User 66666666-7777-8888-9999-000000000000 -AccessRights FullAccess",
             good_rbac,
             |e| e.token.roles = Roles::SendAsApp,
         ),
@@ -138,7 +138,7 @@ fn one_wrong_thing_is_named_first_with_its_remedy() {
         (
             "S-MAILBOX-RIGHT",
             Certainty::Certain,
-            "Add-MailboxPermission -Identity scan@contoso.com -User 11111111-2222-3333-4444-555555555555 -AccessRights FullAccess",
+            "Add-MailboxPermission -Identity scan@contoso.com -User 66666666-7777-8888-9999-000000000000 -AccessRights FullAccess",
             good_classic,
             |e| e.exchange.has_full_access = Some(false),
         ),
@@ -187,7 +187,7 @@ fn one_wrong_thing_is_named_first_with_its_remedy() {
         (
             "S-MAILBOX-RIGHT",
             Certainty::Certain,
-            "Add-MailboxPermission -Identity scan@contoso.com -User 11111111-2222-3333-4444-555555555555 -AccessRights FullAccess",
+            "Add-MailboxPermission -Identity scan@contoso.com -User 66666666-7777-8888-9999-000000000000 -AccessRights FullAccess",
             good_rbac,
             |e| {
                 e.method = Method::Unknown;

@@ -252,7 +252,7 @@ fn token(claims: &str) -> String {
 }
 
 /// Puts in what the words in capitals stand for.
-fn fill(text: &str, sandbox: Option<&Running>) -> String {
+pub(crate) fn fill(text: &str, sandbox: Option<&Running>) -> String {
     let Some(sandbox) = sandbox else {
         return text.to_owned();
     };
@@ -279,6 +279,15 @@ fn fill(text: &str, sandbox: Option<&Running>) -> String {
             }
         }
     }
+    let group = tenant.groups.keys().next().map(ToString::to_string);
+    text = text.replace("\"GROUP\"", &format!("\"{}\"", group.unwrap_or_default()));
+    let offered = tenant
+        .service_principals
+        .values()
+        .flat_map(|principal| &principal.app_roles)
+        .find(|(_, role)| role.value == "SMTP.SendAsApp");
+    let role = offered.map_or_else(String::new, |(id, _)| id.to_string());
+    text = text.replace("\"SENDASAPP\"", &format!("\"{role}\""));
     let exchange = tenant
         .service_principals
         .iter()

@@ -77,7 +77,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
         fix: Fix::command(
             "give the principal FullAccess, or go the way of application RBAC without SMTP.SendAsApp",
-            "Add-MailboxPermission -Identity {mailbox} -User {principal} -AccessRights FullAccess",
+            "Add-MailboxPermission -Identity {mailbox} -User {object} -AccessRights FullAccess",
         ),
         sources: &[
             Source::observed("EOP", "issue 271: it did not heal by waiting"),

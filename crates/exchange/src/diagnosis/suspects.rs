@@ -44,7 +44,7 @@ const REGISTRATION: &str =
     "Get-ServicePrincipal -Identity {principal} | Format-List AppId,ObjectId";
 const TEST: &str = "Test-ServicePrincipalAuthorization -Identity {principal} -Resource {mailbox}";
 const FULL_ACCESS: &str =
-    "Add-MailboxPermission -Identity {mailbox} -User {principal} -AccessRights FullAccess";
+    "Add-MailboxPermission -Identity {mailbox} -User {object} -AccessRights FullAccess";
 
 /// Every cause that is known, the commonest first.
 pub const SUSPECTS: &[Suspect] = &[

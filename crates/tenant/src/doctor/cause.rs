@@ -10,7 +10,7 @@ mod machine;
 mod reproduction;
 mod way;
 
-pub use reproduction::{Reproduction, reproduction};
+pub use reproduction::{AMONG, Reproduction, Run, Step, reproduction};
 
 /// A cause that no reply of Exchange Online names.
 #[derive(Clone, Copy, Debug)]

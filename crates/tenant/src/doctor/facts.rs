@@ -235,6 +235,23 @@ pub struct ExchangeState {
     pub has_role: Option<bool>,
     /// Whether the mailbox is in the scope of such an assignment.
     pub is_in_scope: Option<bool>,
+    /// The scope that such an assignment of the principal is bound to.
+    pub scope: Option<ScopeFacts>,
+    /// The names of all management scopes, where no assignment was found.
+    pub scopes: Vec<String>,
+}
+
+/// What an assignment is bound to.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeFacts {
+    /// The name of the management scope; none for an assignment bound to a group itself.
+    pub name: Option<String>,
+    /// Whether the scope exists.
+    pub is_there: bool,
+    /// The group whose direct members it holds, where it is one of that kind.
+    pub group: Option<String>,
+    /// Whether that group exists.
+    pub is_group_there: Option<bool>,
 }
 
 impl Facts {

@@ -17,9 +17,11 @@ use super::facts::{Facts, LocalObstacle, Login, Obstacle, TokenAnswer, Untimely,
 use super::limits;
 
 mod entra;
+mod fix;
 mod tenant;
 
 pub(super) use entra::cause_of;
+pub(super) use fix::fitted;
 
 /// Clock difference from which tokens and assertions fail, in seconds: Entra allows five minutes.
 pub const CLOCK_SKEW_S_MAX: i64 = 300;
@@ -57,6 +59,11 @@ pub fn judge(facts: &Facts) -> Vec<Verdict> {
     court.way_to_service();
     tenant::judge(&mut court);
     court.reply();
+    for verdict in &mut court.verdicts {
+        if let Some(command) = fitted(verdict.id, facts) {
+            verdict.command = Some(command);
+        }
+    }
     court.verdicts.sort_by_key(|verdict| verdict.certainty);
     let mut seen = Vec::new();
     court.verdicts.retain(|verdict| {

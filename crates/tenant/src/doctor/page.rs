@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sendas_exchange::{Subjects, catalogue, diagnosis, explain};
 
-use super::cause::{self, Reproduction};
+use super::cause::{self, Run, Step};
 use super::check::{self, Group};
 
 /// What every page ends with.
@@ -19,7 +19,6 @@ struct Page {
     why: String,
     fix: String,
     command: Option<String>,
-    is_reply: Option<&'static str>,
 }
 
 /// The page on one cause, in Markdown; none when there is no such cause.
@@ -33,7 +32,7 @@ pub fn page(id: &str) -> Option<String> {
         _ = write!(out, "\n```sh\n{command}\n```\n");
     }
     out.push_str("\n## In the sandbox\n\n");
-    out.push_str(&in_sandbox(&page));
+    out.push_str(&in_sandbox(page.id));
     out.push_str(FOOT);
     Some(out)
 }
@@ -150,7 +149,6 @@ fn of(id: &str) -> Option<Page> {
             why: own.why.to_owned(),
             fix: sentence(own.fix.advice),
             command: own.fix.command_for(&plain),
-            is_reply: None,
         });
     }
     if let Some(suspect) = diagnosis::SUSPECTS.iter().find(|s| s.id == id) {
@@ -172,7 +170,6 @@ fn of(id: &str) -> Option<Page> {
             ),
             fix: "This command mends it, or begins to:".to_owned(),
             command: fill(suspect.mend),
-            is_reply: None,
         });
     }
     if let Some(entry) = catalogue::find(id) {
@@ -200,7 +197,6 @@ fn of(id: &str) -> Option<Page> {
             why: causes.join("\n"),
             fix: sentence(entry.fix.advice),
             command: entry.fix.command_for(&plain),
-            is_reply: entry.samples.first().copied(),
         });
     }
     let (id, when, title) = explain::by_class().find(|(known, _, _)| *known == id)?;
@@ -213,53 +209,107 @@ fn of(id: &str) -> Option<Page> {
             .to_owned(),
         fix: "Read its words, and see the whole dialogue:".to_owned(),
         command: Some("sendas probe".to_owned()),
-        is_reply: None,
     })
 }
 
-fn in_sandbox(page: &Page) -> String {
-    let control = "curl -H \"Authorization: Bearer $SANDBOX_TOKEN\"";
-    match cause::reproduction(page.id) {
-        Reproduction::Patch(tenant, patch) => format!(
-            "Start a tenant of the kind `{tenant}`, then change one thing; words in capitals stand for ids of `GET tenant`:\n\n\
-             ```sh\n{control} -X PATCH $SANDBOX_CONTROL/tenant -d '{patch}'\nsendas doctor\n```\n"
-        ),
-        Reproduction::Fault(fault) => format!(
-            "Lay a fault:\n\n```sh\n{control} -X POST $SANDBOX_CONTROL/faults -d '{fault}'\nsendas doctor\n```\n"
-        ),
-        Reproduction::Setting(setting) => {
-            format!("In any tenant of the sandbox, with this:\n\n```text\n{setting}\n```\n")
-        }
-        Reproduction::Reply => {
-            let (code, text) = page
-                .is_reply
-                .and_then(|sample| sample.split_once(' '))
-                .unwrap_or(("550", "5.0.0 something else"));
-            let code = code.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let fault = serde_json::json!({
-                "at": step(page.id),
-                "effect": { "kind": "reply", "code": code.parse::<u16>().unwrap_or(550), "text": text },
-            });
-            format!(
-                "Lay a fault with the reply's own words, and send a message:\n\n\
-                 ```sh\n{control} -X POST $SANDBOX_CONTROL/faults -d @fault.json\n```\n\n```json\n{fault:#}\n```\n"
-            )
-        }
+fn in_sandbox(id: &str) -> String {
+    const CONTROL: &str = "curl -H \"Authorization: Bearer $SANDBOX_CONTROL_TOKEN\" -H \"Content-Type: application/json\"";
+    let how = cause::reproduction(id);
+    let mut out = format!(
+        "Start a tenant of the kind `{}` (`sendas sandbox run --dir sandbox --tenant {}`); in another shell:\n\n",
+        how.tenant, how.tenant
+    );
+    let mut lines = vec![". sandbox/env".to_owned()];
+    let mut variables = String::new();
+    let mut has_names = false;
+    for step in &how.steps {
+        lines.push(match step {
+            Step::Patch(patch) => {
+                has_names |= has_name(patch);
+                format!(
+                    "{CONTROL} -X PATCH \"$SANDBOX_CONTROL_URL/tenant\" -d {}",
+                    quoted(patch)
+                )
+            }
+            Step::Fault(fault) => {
+                format!(
+                    "{CONTROL} \"$SANDBOX_CONTROL_URL/faults\" -d {}",
+                    quoted(fault)
+                )
+            }
+            Step::Reply(fault) => {
+                let fault = quoted(&fault.to_string());
+                format!("{CONTROL} \"$SANDBOX_CONTROL_URL/faults\" -d {fault}")
+            }
+            Step::Clock(change) => {
+                format!(
+                    "{CONTROL} \"$SANDBOX_CONTROL_URL/clock\" -d {}",
+                    quoted(change)
+                )
+            }
+            Step::File(name, text) => {
+                let text = text.replace("\r\n", "\\r\\n");
+                format!("printf {} > {name}", quoted(&text))
+            }
+            Step::Cloud(key, value) => {
+                let value = if value.starts_with('{') {
+                    (*value).to_owned()
+                } else {
+                    format!("\"{value}\"")
+                };
+                format!("sed -i 's|^{key} = .*|{key} = {value}|' sandbox/cloud.toml")
+            }
+            Step::CloudWithout(key) => format!("sed -i '/^{key} = /d' sandbox/cloud.toml"),
+            Step::Words(words) => format!("# {words}"),
+            Step::Variable(variable) => {
+                let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+                let value = if value.contains('*') {
+                    quoted(value)
+                } else {
+                    value.to_owned()
+                };
+                _ = write!(variables, "{name}={value} ");
+                continue;
+            }
+        });
     }
+    if how.run == Run::Examined {
+        lines.push(format!(
+            "{CONTROL} -X POST \"$SANDBOX_CONTROL_URL/admin/tokens\" > tokens.json"
+        ));
+    }
+    lines.push(match how.run {
+        Run::Doctor(options) => format!("{variables}sendas doctor {options}")
+            .trim_end()
+            .to_owned(),
+        Run::Examined => format!("{variables}sendas doctor --admin-tokens tokens.json"),
+        Run::Send(options) => format!("{variables}sendas send {options} --subject x --text Hello"),
+        Run::Sent(options, file) => format!("{variables}sendas send {options} < {file}"),
+    });
+    _ = write!(out, "```sh\n{}\n```\n", lines.join("\n"));
+    if has_names {
+        out.push_str(
+            "\nNames in capitals stand for ids of `GET tenant`; see the page on the sandbox.\n",
+        );
+    }
+    if cause::AMONG.contains(&id) {
+        out.push_str(
+            "\nThis cause shows itself by nothing else, so it is one of several that are named.\n",
+        );
+    }
+    out
 }
 
-/// The step of the sandbox at which a reply is given.
-fn step(id: &str) -> &'static str {
-    use sendas_smtp::client::Stage;
-    let stage = catalogue::find(id).and_then(|entry| entry.stages.last().copied());
-    match (stage, id) {
-        (Some(Stage::Auth), _) | (None, "S-AUTH-DEFERRED" | "S-AUTH-OTHER") => "auth",
-        (Some(Stage::Mail), _) | (None, "S-MAIL-DEFERRED") => "mail",
-        (Some(Stage::Rcpt), _) | (None, "S-RECIPIENT-DEFERRED" | "S-RECIPIENT-REFUSED") => "rcpt",
-        (None, "S-SERVICE-OTHER") => "greeting",
-        (Some(stage), _) if stage < Stage::Auth => "greeting",
-        _ => "end",
-    }
+/// Whether a patch holds a name that stands for an id.
+fn has_name(patch: &str) -> bool {
+    patch
+        .split('"')
+        .any(|part| part.len() > 3 && part.bytes().all(|octet| octet.is_ascii_uppercase()))
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A row's half sentence as a whole one.

@@ -36,6 +36,7 @@ macro_rules! patches {
 patches! {
     Classic "S-SECRET-WRONG" "secret removed": r#"{"applications":{"REGISTRATION":{"secrets":{"SECRET":null}}}}"#;
     Classic "S-SECRET-ENDED" "secret expired": r#"{"applications":{"REGISTRATION":{"secrets":{"SECRET":{"ends":"2020-01-01T00:00:00Z"}}}}}"#;
+    Classic "S-SECRET-WRONG" "secret of the future": r#"{"applications":{"REGISTRATION":{"secrets":{"SECRET":{"starts":"2098-01-01T00:00:00Z","ends":"2099-01-01T00:00:00Z"}}}}}"#;
     Classic "S-ENTERPRISE-APPLICATION-MISSING" "enterprise application missing": r#"{"service_principals":{"PRINCIPAL":null},"app_role_assignments":{"CONSENT":null},"exchange":{"service_principals":{"PRINCIPAL":null}}}"#;
     Classic "S-APPLICATION-DISABLED" "sign-in disabled": r#"{"service_principals":{"PRINCIPAL":{"enabled":false}}}"#;
     Classic "S-APPLICATION-PUBLIC" "public client": r#"{"applications":{"REGISTRATION":{"public_client":true}}}"#;
@@ -59,6 +60,10 @@ patches! {
     Rbac "S-ROLE-MISSING" "another role": r#"{"exchange":{"role_assignments":{"smtp-sender":{"role":"Application Mail.Send"}}}}"#;
     Rbac "S-OUT-OF-SCOPE" "not in the group": r#"{"groups":{"GROUP":{"members":["printer@contoso.onmicrosoft.com"]}}}"#;
     Rbac "S-OUT-OF-SCOPE" "scope of another group": r#"{"exchange":{"scopes":{"smtp-senders":{"recipient_filter":"MemberOfGroup -eq 'CN=others,DC=COM'"}}}}"#;
+    Rbac "S-OUT-OF-SCOPE" "scope deleted": r#"{"exchange":{"scopes":{"smtp-senders":null}}}"#;
+    Rbac "S-OUT-OF-SCOPE" "group deleted": r#"{"groups":{"GROUP":null}}"#;
+    Rbac "S-OUT-OF-SCOPE" "in a group of the group": r#"{"groups":{"GROUP":{"members":["66666666-2222-3333-4444-555555555555"]},"66666666-2222-3333-4444-555555555555":{"display_name":"inner","mail":"inner@contoso.onmicrosoft.com","distinguished_name":"CN=inner,DC=COM","members":["noreply@contoso.onmicrosoft.com"]}}}"#;
+    Rbac "S-ROLE-MISSING" "assignment of another principal": r#"{"exchange":{"service_principals":{"99999999-2222-3333-4444-555555555556":{"app_id":"99999999-2222-3333-4444-555555555555"}},"role_assignments":{"smtp-sender":{"app":"99999999-2222-3333-4444-555555555556"}}}}"#;
     Rbac "S-ASSIGNMENT-REQUIRED" "assignment required": r#"{"service_principals":{"EXCHANGE":{"assignment_required":true}}}"#;
     Rbac "S-TOKEN-ROLE-BESIDE-RBAC" "permission beside the role": r#"{"app_role_assignments":{"77777777-2222-3333-4444-555555555555":{"principal_id":"PRINCIPAL","resource_id":"EXCHANGE","app_role_id":"SENDASAPP"}}}"#;
     Rbac "S-PRINCIPAL-MISSING" "not registered in Exchange": r#"{"exchange":{"service_principals":{"PRINCIPAL":null},"role_assignments":{"smtp-sender":null}}}"#;

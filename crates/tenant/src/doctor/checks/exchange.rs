@@ -3,7 +3,7 @@
 use super::checks;
 use crate::doctor::check::{is_refused, known, of, ok, problem, waited_for, warning};
 use crate::doctor::facts::Facts;
-use crate::doctor::judge::{minutes, remaining};
+use crate::doctor::judge::{fitted, minutes, remaining};
 use crate::doctor::limits::AUTH;
 use crate::doctor::seen::Logged;
 
@@ -132,7 +132,13 @@ checks! { CHECKS, Exchange:
                         .fix("Get-ManagementRoleAssignment -Role 'Application SMTP.SendAsApp', then Remove-ManagementRoleAssignment the one of this principal")
                 }
                 (_, true) => ok(seen.roles.join(", ")),
-                (true, false) => problem("no assignment gives it the role"),
+                (true, false) => {
+                    let found = problem("no assignment gives it the role");
+                    match fitted("S-ROLE-MISSING", scene.facts) {
+                        Some(fix) => found.fix(fix),
+                        None => found,
+                    }
+                }
                 (false, false) => ok("none, and none is needed"),
             })
         };

@@ -4,6 +4,7 @@ use sendas_exchange::Method;
 
 use super::checks;
 use crate::doctor::check::{good_or, known, of, ok, problem, warning};
+use crate::doctor::judge::fitted;
 use crate::doctor::seen::Logged;
 
 checks! { CHECKS, Mailbox:
@@ -43,7 +44,7 @@ checks! { CHECKS, Mailbox:
     "D-MBX-04" AdminToken Exchange ["D-MBX-01", "D-EXO-08"] "the principal has FullAccess, or needs none"
         tests "Get-MailboxPermission"
         why "with SMTP.SendAsApp in the token, the mailbox's own permissions are checked"
-        fix "Add-MailboxPermission -Identity {mailbox} -User {principal} -AccessRights FullAccess"
+        fix "Add-MailboxPermission -Identity {mailbox} -User {object} -AccessRights FullAccess"
         look |scene| {
             let state = &of(&scene.seen.exchange)?.state;
             let has = known(state.has_full_access, "Exchange")?;
@@ -59,7 +60,7 @@ checks! { CHECKS, Mailbox:
     "D-MBX-05" AdminToken Exchange ["D-MBX-01", "D-EXO-08"] "the principal may send as the mailbox"
         tests "Get-RecipientPermission"
         why "on the classic way, granting SendAs beside FullAccess is the safe form"
-        fix "Add-RecipientPermission -Identity {mailbox} -Trustee {principal} -AccessRights SendAs -Confirm:$false"
+        fix "Add-RecipientPermission -Identity {mailbox} -Trustee {object} -AccessRights SendAs -Confirm:$false"
         look |scene| {
             let state = &of(&scene.seen.exchange)?.state;
             let has = known(state.has_send_as, "Exchange")?;
@@ -81,7 +82,12 @@ checks! { CHECKS, Mailbox:
             if state.has_role == Some(false) {
                 return Err("waits for D-EXO-09: there is no role".to_owned());
             }
-            Ok(good_or(known(state.is_in_scope, "Exchange")?, "it is", "Exchange says that it is not"))
+            let fix = fitted("S-OUT-OF-SCOPE", scene.facts);
+            let found = good_or(known(state.is_in_scope, "Exchange")?, "it is", "Exchange says that it is not");
+            Ok(match fix {
+                Some(fix) => found.fix(fix),
+                None => found,
+            })
         };
     "D-MBX-07" Token Login ["D-EXO-02"] "the answer is no quota and no block"
         tests "the reply to AUTH"

@@ -76,7 +76,14 @@ fn rights(court: &mut Court<'_>) {
             "no role assignment gives the principal Application SMTP.SendAsApp",
         );
     } else if state.is_in_scope == Some(false) {
-        let seen = "Test-ServicePrincipalAuthorization says InScope: false".to_owned();
+        let mut seen = "Test-ServicePrincipalAuthorization says InScope: false".to_owned();
+        match &state.scope {
+            Some(scope) if !scope.is_there => seen.push_str("; the scope itself does not exist"),
+            Some(scope) if scope.is_group_there == Some(false) => {
+                seen.push_str("; the group of its scope does not exist");
+            }
+            _ => {}
+        }
         court.add_suspect("S-OUT-OF-SCOPE", Certain, seen);
     }
 }

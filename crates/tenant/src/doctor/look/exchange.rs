@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::cmdlet::Cmdlet;
+use crate::doctor::facts::ScopeFacts;
 use crate::doctor::seen::{Blank, Exchange, Look};
-use crate::exchange_admin::ExchangeAdmin;
+use crate::exchange_admin::{ExchangeAdmin, RoleAssignment};
 use crate::trouble::{CallError, Trouble};
 
 /// The role that lets an application send.
@@ -118,6 +119,14 @@ pub(in crate::doctor) async fn look(
             .map(|assignment| assignment.role.clone())
             .collect();
         seen.state.has_role = Some(!held.is_empty());
+        let mine = assignments.iter().find(|assignment| {
+            let mut holders = assignment.holders.iter();
+            holders.any(|holder| principal.is_called(holder))
+        });
+        match mine {
+            Some(mine) => seen.state.scope = scope_of(admin, mine).await,
+            None => seen.state.scopes = scopes(admin).await,
+        }
         seen.roles = held;
         seen.state.is_in_scope = match seen.state.has_role {
             Some(false) => Some(false),
@@ -127,6 +136,45 @@ pub(in crate::doctor) async fn look(
         seen.state.has_role = Some(false);
     }
     Ok(seen)
+}
+
+/// What an assignment is bound to; none when it is bound to nothing, or nobody says.
+async fn scope_of(admin: &ExchangeAdmin, assignment: &RoleAssignment) -> Option<ScopeFacts> {
+    let (is_there, group) = match (&assignment.scope, &assignment.other_scope) {
+        (Some(name), _) => {
+            let found = admin.scope(name).await.ok()?;
+            let filter = found.as_ref().map(|scope| scope.filter.as_str());
+            (found.is_some(), filter.and_then(group_of))
+        }
+        (None, Some(group)) => (true, Some(group.clone())),
+        (None, None) => return None,
+    };
+    let is_group_there = match &group {
+        Some(group) => admin.group(group).await.ok().map(|found| found.is_some()),
+        None => None,
+    };
+    Some(ScopeFacts {
+        name: assignment.scope.clone(),
+        is_there,
+        group,
+        is_group_there,
+    })
+}
+
+async fn scopes(admin: &ExchangeAdmin) -> Vec<String> {
+    let rows = admin.look(&Cmdlet::new("Get-ManagementScope")).await;
+    let rows = rows.unwrap_or_default();
+    let names = rows.iter().filter_map(|row| row["Name"].as_str());
+    names.map(crate::wire::words).collect()
+}
+
+/// The group in a filter such as `MemberOfGroup -eq 'CN=…'`.
+fn group_of(filter: &str) -> Option<String> {
+    let (_, rest) = filter.split_once("MemberOfGroup -eq ")?;
+    let quoted = rest.trim_start().strip_prefix('\'')?;
+    // A quote inside is written twice.
+    let end = quoted.replace("''", "\0\0").find('\'')?;
+    Some(quoted[..end].replace("''", "'"))
 }
 
 fn primary(row: &Value) -> Option<String> {
