@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sendas_entra::{ClientId, Cloud, HttpClient, Tenant};
+use sendas_tenant::stop::Stop;
 use sendas_tenant::trouble::Service;
 use sendas_tenant::{AdminToken, AdminTokens, Method, SignIn, SignInError, SystemTimer};
 use zeroize::Zeroizing;
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::exit::Exit;
 use crate::machine::stdin_is_terminal;
 use crate::output;
-use crate::report::{Failure, Kind, chain};
+use crate::report::{Failure, Kind, Lasting, chain};
 
 /// Octets of a file of tokens at most; two tokens have some thousand each.
 const TOKENS_OCTETS_MAX: u64 = 256 * 1024;
@@ -82,14 +83,13 @@ impl SignInDesk<'_> {
 
 /// An administrator who is not signed in.
 fn not_signed_in(error: &SignInError) -> Box<Failure> {
-    let fix = error.advice().map(str::to_owned);
     Box::new(
         Failure::new(
             Kind::Identity,
             Exit::Authentication,
             "nobody is signed in; nothing was changed",
         )
-        .cause(chain(error), fix),
+        .stop(chain(error), &error.stop()),
     )
 }
 
@@ -134,17 +134,22 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Box<Failure>> {
             Some("-") => "on standard input".to_owned(),
             _ => format!("in {}", path.display()),
         };
-        Box::new(Failure::machine(
-            format!("the administrator's tokens {place} were not read"),
-            &error,
-        ))
+        Box::new(
+            Failure::machine(
+                format!("the administrator's tokens {place} were not read"),
+                &error,
+            )
+            .id("T-TOKENS-FILE")
+            .lasting(Lasting::UntilChanged),
+        )
     })?;
     Ok(octets)
 }
 
 fn no_tokens(error: &sendas_tenant::AdminTokenError) -> Box<Failure> {
     Box::new(
-        Failure::new(Kind::Identity, Exit::Usage, "nobody is signed in").cause(chain(error), None),
+        Failure::new(Kind::Identity, Exit::Usage, "nobody is signed in")
+            .stop(chain(error), &Stop::named("T-TOKENS-FILE")),
     )
 }
 
@@ -159,6 +164,7 @@ pub(crate) fn agree(yes: bool, question: &str) -> Result<(), Box<Failure>> {
     let no = |why: &str| {
         Box::new(
             Failure::usage("nothing was changed in the tenant")
+                .id("T-NOT-AGREED")
                 .cause(why, Some("add --yes".to_owned())),
         )
     };

@@ -425,3 +425,122 @@ async fn a_tenant_has_one_state_however_it_is_spelt() {
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stop_has_a_name_a_cure_and_its_time() {
+    let (sandbox, home) = (fresh().await, Home::new());
+    let whole = options(&sandbox, &home, &["--yes"]);
+    let changed = |name: &str, value: &str| {
+        let mut list = whole.clone();
+        let at = list.iter().position(|word| word == name).unwrap();
+        value.clone_into(&mut list[at + 1]);
+        list
+    };
+    let cloud = read(&sandbox.folder().join("cloud.toml"));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = format!("https://{}", free.local_addr().unwrap());
+    drop(free);
+    let details = sandbox.details();
+    home.write("no-graph.toml", &cloud.replace(&details.graph, &closed));
+    home.write("no-entra.toml", &cloud.replace(&details.authority, &closed));
+    home.write("ca.pem", &read(&sandbox.folder().join("ca.pem")));
+    home.write("bad.json", "{}");
+    let file = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let signing = |cloud: &str, tenant: &str| {
+        let mut list = without(&whole, "--admin-tokens");
+        let at = list.iter().position(|word| word == "--cloud-file").unwrap();
+        cloud.clone_into(&mut list[at + 1]);
+        tenant.clone_into(&mut list[1]);
+        list.push("--device-code".into());
+        list
+    };
+    let own = sandbox.folder().join("cloud.toml");
+    let own = own.to_str().unwrap();
+    let domain = details.tenant.domain.clone();
+    for (options, id, lasting) in [
+        (
+            changed("--tenant", "fabrikam.com"),
+            "T-TENANT-WRONG",
+            "until-changed",
+        ),
+        (
+            changed("--admin-tokens", &file("bad.json")),
+            "T-TOKENS-FILE",
+            "until-changed",
+        ),
+        (
+            changed("--admin-tokens", &file("none.json")),
+            "T-TOKENS-FILE",
+            "until-changed",
+        ),
+        (
+            changed("--cloud-file", &file("no-graph.toml")),
+            "T-GRAPH-UNREACHABLE",
+            "temporary",
+        ),
+        (
+            signing(&file("no-entra.toml"), &domain),
+            "S-ENTRA-UNREACHABLE",
+            "temporary",
+        ),
+        (
+            signing(own, "fabrikam.com"),
+            "S-TENANT-UNKNOWN",
+            "until-changed",
+        ),
+    ] {
+        // Nobody sits in silence before a closed port.
+        let limit = std::time::Duration::from_secs(30);
+        let run = setup(&home, "apply", &options);
+        let (_, answer, told) = tokio::time::timeout(limit, run).await.unwrap();
+        let error = &answer["error"];
+        assert_eq!(
+            (&error["id"], &error["lasting"]),
+            (&json!(id), &json!(lasting)),
+            "{told}"
+        );
+        if id != "T-TOKENS-FILE" {
+            assert!(
+                error["causes"][0]["fix"]
+                    .as_str()
+                    .is_some_and(|fix| !fix.is_empty()),
+                "{told}"
+            );
+        }
+    }
+    // Two blocks: both are to be mended, and no step is listed for an application that cannot be.
+    let mut blocked = whole.clone();
+    blocked.extend(
+        [
+            "--mailbox",
+            "x@nowhere.example",
+            "--client-id",
+            "44444444-0000-0000-0000-000000000000",
+        ]
+        .map(str::to_owned),
+    );
+    let (_, answer, told) = setup(&home, "apply", &blocked).await;
+    let error = &answer["error"];
+    assert_eq!(
+        (&error["id"], &error["all_causes"]),
+        (&json!("T-BLOCKED"), &json!(true))
+    );
+    assert_eq!(error["causes"].as_array().unwrap().len(), 2, "{told}");
+    assert!(
+        told.contains("\n  and ") && !told.contains("To do:"),
+        "{told}"
+    );
+    // A service that wants to be left alone for longer than we wait says for how long.
+    let throttle = sendas_sandbox::Effect::Throttle { retry_after_s: 300 };
+    let fault = sendas_sandbox::Fault::once(sendas_sandbox::Step::Graph, throttle);
+    sandbox.fault(fault).unwrap();
+    let (_, answer, told) = setup(&home, "apply", &whole).await;
+    let error = &answer["error"];
+    assert_eq!(
+        (&error["id"], &error["retry_after_s"]),
+        (&json!("T-THROTTLED"), &json!(300)),
+        "{told}"
+    );
+    assert!(told.contains("300 s, as the service asks"), "{told}");
+    sandbox.stop().await;
+}

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod rotation;
 pub mod sign_in;
 pub mod state;
+pub mod stop;
 pub mod store;
 pub mod timer;
 pub mod trouble;

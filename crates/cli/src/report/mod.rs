@@ -9,6 +9,9 @@ pub(crate) mod submit;
 mod text;
 pub(crate) mod token;
 
+use std::time::Duration;
+
+use sendas_tenant::stop::Stop;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -50,6 +53,10 @@ pub(crate) struct Failure {
     pub(crate) evidence: Vec<String>,
     /// Whether waiting helps.
     pub(crate) lasting: Option<Lasting>,
+    /// How long the service asked to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+    /// Whether every cause must be mended, instead of one of them being the true one.
+    pub(crate) is_all: bool,
     /// One command to try.
     pub(crate) command: Option<String>,
 }
@@ -119,6 +126,8 @@ impl Failure {
             causes: Vec::new(),
             evidence: Vec::new(),
             lasting: None,
+            retry_after: None,
+            is_all: false,
             command: None,
         }
     }
@@ -146,6 +155,31 @@ impl Failure {
     /// Gives it the stable name of its cause.
     pub(crate) fn id(mut self, id: &'static str) -> Self {
         self.id = Some(id);
+        if id.starts_with("T-") {
+            self.lasting = Some(if Stop::named(id).passes {
+                Lasting::Passes
+            } else {
+                Lasting::UntilChanged
+            });
+        }
+        self
+    }
+
+    /// Takes name, cure and duration of what stopped a set-up or a sign-in; `cause` is told first.
+    pub(crate) fn stop(mut self, cause: impl Into<String>, stop: &Stop) -> Self {
+        self.id = Some(stop.id);
+        self.retry_after = stop.retry_after;
+        self.lasting = Some(if stop.passes {
+            Lasting::Passes
+        } else {
+            Lasting::UntilChanged
+        });
+        self.cause(cause, Some(stop.fix.to_owned()))
+    }
+
+    /// Says that each of the causes must be mended.
+    pub(crate) fn all_causes(mut self) -> Self {
+        self.is_all = true;
         self
     }
 
@@ -198,7 +232,7 @@ impl Failure {
 
     /// The report for programs.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut value = json!({
             "id": self.id,
             "kind": self.kind.word(),
             "exit_code": self.exit.code(),
@@ -214,7 +248,15 @@ impl Failure {
             "evidence": self.evidence,
             "lasting": self.lasting.map(Lasting::word),
             "command": self.command,
-        })
+        });
+        // Members that only some failures have.
+        if let Some(after) = self.retry_after {
+            value["retry_after_s"] = json!(after.as_secs());
+        }
+        if self.is_all {
+            value["all_causes"] = json!(true);
+        }
+        value
     }
 }
 

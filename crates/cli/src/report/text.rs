@@ -40,7 +40,8 @@ pub(crate) fn render(failure: &Failure, colour: bool) -> String {
             Some(fix) => format!("{} — {fix}", other.cause),
             None => other.cause.clone(),
         };
-        page.row("or else", &text, AnsiColor::Cyan);
+        let label = if failure.is_all { "and" } else { "or else" };
+        page.row(label, &text, AnsiColor::Cyan);
     }
     if let Some(lasting) = failure.lasting {
         let text = match lasting {
@@ -51,6 +52,10 @@ pub(crate) fn render(failure: &Failure, colour: bool) -> String {
             Lasting::Stays => "yes: the same call never succeeds",
         };
         page.row("lasting", text, AnsiColor::Cyan);
+    }
+    if let Some(after) = failure.retry_after {
+        let text = format!("{} s, as the service asks", after.as_secs());
+        page.row("wait", &text, AnsiColor::Yellow);
     }
     if let Some(command) = &failure.command {
         page.row("try", command, AnsiColor::Green);

@@ -20,7 +20,7 @@ mod entra;
 mod fix;
 mod tenant;
 
-pub(super) use entra::cause_of;
+pub(crate) use entra::cause_of;
 pub(super) use fix::fitted;
 
 /// Clock difference from which tokens and assertions fail, in seconds: Entra allows five minutes.

@@ -21,6 +21,7 @@ pub mod page;
 mod run;
 mod seen;
 
+pub(crate) use self::judge::cause_of;
 pub use case::{Case, Configuration, Host, ListenerTls, Relay, Spool, Subject};
 pub use check::{Check, Group, LOGIN, Needs, Status, checks, find};
 pub use facts::Facts;

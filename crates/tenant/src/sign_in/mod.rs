@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod};
 use sendas_entra::answer::{self, Unusable};
 use sendas_entra::{ClientId, Cloud, HttpError, Refusal, Request, Response, Tenant};
@@ -90,16 +90,29 @@ pub enum SignInError {
     #[error("the system gives no random numbers")]
     NoChance,
     /// Nobody came back in time.
-    #[error("nobody signed in within {} minutes; the browser window may have been closed", SIGN_IN_S_MAX / 60)]
-    TooLate,
+    #[error("nobody signed in within {minutes} minutes")]
+    TooLate {
+        /// How long was waited: five minutes for the browser, a device code's own life for one.
+        minutes: u64,
+    },
     /// Others than the browser kept calling.
     #[error("the port of the sign-in was flooded with requests that were no answer")]
     Flooded,
-    /// The authority or the person said no.
+    /// The person said no, or cancelled.
+    #[error("the sign-in for {service} was cancelled, or its consent declined: {words}")]
+    Declined {
+        /// For which service.
+        service: Service,
+        /// The authority's own words.
+        words: String,
+    },
+    /// The authority said no in the browser.
     #[error("the sign-in for {service} was refused: {words}")]
     Refused {
         /// For which service.
         service: Service,
+        /// The AADSTS numbers in its words.
+        codes: Vec<u32>,
         /// The authority's own words.
         words: String,
     },
@@ -202,12 +215,14 @@ impl SignIn {
                 brought.map_err(SignInError::Listen)?
             }
             () = self.timer.wait(Duration::from_secs(SIGN_IN_S_MAX)) => {
-                return Err(SignInError::TooLate);
+                return Err(SignInError::TooLate {
+                    minutes: SIGN_IN_S_MAX / 60,
+                });
             }
         };
         let code = match brought {
             Brought::Code(code) => code,
-            Brought::Refused(words) => return Err(SignInError::Refused { service, words }),
+            Brought::Refused(words) => return Err(said_no(service, words)),
             Brought::Strangers => return Err(SignInError::Flooded),
         };
         let body = form(&[
@@ -252,9 +267,10 @@ impl SignIn {
         let client_id = self.client_of(service);
         let mut interval = code.interval.clamp(1, 60);
         let mut left = code.expires_in.min(DEVICE_CODE_S_MAX);
+        let minutes = left / 60;
         loop {
             if left < interval {
-                return Err(SignInError::TooLate);
+                return Err(SignInError::TooLate { minutes });
             }
             left -= interval;
             self.timer.wait(Duration::from_secs(interval)).await;
@@ -272,7 +288,7 @@ impl SignIn {
                     interval += 5;
                 }
                 Err(SignInError::NoToken { refusal, .. }) if refusal.error == "expired_token" => {
-                    return Err(SignInError::TooLate);
+                    return Err(SignInError::TooLate { minutes });
                 }
                 result => return result,
             }
@@ -324,7 +340,10 @@ impl SignIn {
     }
 
     fn token(&self, service: Service, answer: &Response) -> Result<AdminToken, SignInError> {
-        match answer::parse(answer.status.as_u16(), &answer.body, None, self.timer.now()) {
+        let later = answer.headers.get(RETRY_AFTER);
+        let later = later.and_then(|later| later.to_str().ok());
+        let now = self.timer.now();
+        match answer::parse(answer.status.as_u16(), &answer.body, later, now) {
             Ok(grant) => Ok(AdminToken::new(grant.text, name(service))?),
             Err(Unusable::Refused(refusal)) => Err(SignInError::NoToken { service, refusal }),
             Err(Unusable::NotUnderstood { reason }) => Err(SignInError::NotUnderstood {
@@ -352,21 +371,48 @@ impl SignInError {
             Self::NoToken { refusal, .. } if refusal.codes.contains(&65002) => Some(
                 "Microsoft's own client may not be used for this in your tenant: register a public client of your own and name it with --sign-in-client-id",
             ),
-            Self::NoToken { refusal, .. }
-                if refusal
-                    .codes
-                    .iter()
-                    .any(|code| matches!(code, 53003 | 530_033 | 50_199)) =>
+            Self::NoToken { refusal, .. } if is_policy(&refusal.codes) => Some(
+                "a Conditional Access policy or the security defaults forbid this way of signing in: use the browser instead of a device code, or --admin-tokens",
+            ),
+            Self::Refused { codes, .. } if is_policy(codes) => Some(
+                "a Conditional Access policy or the security defaults forbid this sign-in: sign in from a machine and by a method that the policy allows, or use --admin-tokens",
+            ),
+            Self::Refused { codes, .. }
+                if codes.iter().any(|code| matches!(code, 65_001 | 90_094)) =>
             {
                 Some(
-                    "a Conditional Access policy forbids this way of signing in: use the browser instead of a device code, or --admin-tokens",
+                    "an administrator must consent: sign in as Global Administrator or Cloud Application Administrator, or let one run the script of setup plan",
                 )
             }
-            Self::Refused { .. } => Some(
-                "an administrator must consent: sign in as Global Administrator or Cloud Application Administrator, or let one run the script of setup plan",
-            ),
             _ => None,
         }
+    }
+}
+
+/// Numbers by which a policy of the tenant says no.
+fn is_policy(codes: &[u32]) -> bool {
+    let mut codes = codes.iter();
+    codes.any(|code| matches!(code, 53_003 | 530_032 | 530_035))
+}
+
+/// Tells a person's no from the authority's by the numbers in the words.
+fn said_no(service: Service, words: String) -> SignInError {
+    let codes: Vec<u32> = words
+        .split("AADSTS")
+        .skip(1)
+        .filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit());
+            rest[..end.unwrap_or(rest.len())].parse().ok()
+        })
+        .collect();
+    let is_persons = codes.iter().all(|code| *code == 65_004);
+    if words.starts_with("access_denied") && is_persons {
+        return SignInError::Declined { service, words };
+    }
+    SignInError::Refused {
+        service,
+        codes,
+        words,
     }
 }
 

@@ -144,7 +144,7 @@ async fn a_refusal_in_the_browser_is_told() {
         error.to_string().contains("access_denied: declined"),
         "{error}"
     );
-    assert!(error.advice().is_some());
+    assert_eq!(error.stop().id, "T-SIGN-IN-DECLINED");
     assert!(authority.asked.lock().unwrap().is_empty());
 }
 
@@ -154,7 +154,7 @@ async fn nobody_comes_and_the_port_closes() {
     let browser = sign_in.browser(Service::Graph).await.unwrap();
     assert!(matches!(
         sign_in.finish(browser).await,
-        Err(SignInError::TooLate)
+        Err(SignInError::TooLate { minutes: 5 })
     ));
 }
 
@@ -189,4 +189,69 @@ async fn a_blocked_device_code_is_told() {
     let error = sign_in.device_code(Service::Graph).await.unwrap_err();
     assert!(error.to_string().contains("AADSTS53003"), "{error}");
     assert!(error.advice().unwrap().contains("Conditional Access"));
+}
+
+#[test]
+fn who_said_no_in_the_browser_is_told_by_the_number() {
+    for (words, id, advice) in [
+        ("access_denied: declined", "T-SIGN-IN-DECLINED", "accept"),
+        (
+            "access_denied: AADSTS65004: User declined",
+            "T-SIGN-IN-DECLINED",
+            "accept",
+        ),
+        (
+            "access_denied: AADSTS90094: admin",
+            "T-SIGN-IN-CONSENT",
+            "an administrator must consent",
+        ),
+        (
+            "consent_required: AADSTS65001: no",
+            "T-SIGN-IN-CONSENT",
+            "an administrator must consent",
+        ),
+        (
+            "access_denied: AADSTS53003: blocked",
+            "T-SIGN-IN-POLICY",
+            "Conditional Access",
+        ),
+        (
+            "interaction_required: AADSTS530032: x",
+            "T-SIGN-IN-POLICY",
+            "Conditional Access",
+        ),
+        (
+            "access_denied: AADSTS530035 x",
+            "T-SIGN-IN-POLICY",
+            "security defaults",
+        ),
+        (
+            "invalid_request: AADSTS90002: no tenant",
+            "S-TENANT-UNKNOWN",
+            "Check tenant",
+        ),
+        ("server_error: odd", "T-REFUSED", "words"),
+    ] {
+        let stop = said_no(Service::Graph, words.to_owned()).stop();
+        assert_eq!(stop.id, id, "{words}");
+        assert!(stop.fix.contains(advice), "{words}: {}", stop.fix);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_code_has_its_own_time() {
+    let code = (
+        200,
+        r#"{"device_code":"d","user_code":"A","verification_uri":"https://x.example","expires_in":900,"interval":450}"#,
+    );
+    let pending = (400, r#"{"error":"authorization_pending"}"#);
+    let mut answers = vec![code];
+    answers.extend([pending; 15]);
+    let (sign_in, _) = sign_in(&answers);
+    let code = sign_in.device_code(Service::Graph).await.unwrap();
+    let error = sign_in
+        .finish_device(Service::Graph, &code)
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "nobody signed in within 15 minutes");
 }

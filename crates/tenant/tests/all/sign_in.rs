@@ -200,7 +200,7 @@ async fn consent_that_is_refused_is_told() {
     };
     let (token, _) = tokio::join!(sign_in.finish(waiting), browser.go(&sandbox, url, false));
     match token {
-        Err(SignInError::Refused { words, .. }) => {
+        Err(SignInError::Declined { words, .. }) => {
             assert!(words.starts_with("access_denied"), "{words}");
         }
         other => panic!("{other:?}"),

@@ -64,10 +64,12 @@ impl<'a> Desk<'a> {
             (None, Some(tenant)) => find_state(&machine.state_folder(), tenant),
             (None, None) => {
                 return Err(Box::new(
-                    Failure::usage("nothing was done: no tenant is named").cause(
-                        "a set-up belongs to a tenant",
-                        Some("add --tenant contoso.com, or --state FILE".into()),
-                    ),
+                    Failure::usage("nothing was done: no tenant is named")
+                        .id("T-TENANT-UNNAMED")
+                        .cause(
+                            "a set-up belongs to a tenant",
+                            Some("add --tenant contoso.com, or --state FILE".into()),
+                        ),
                 ));
             }
         };
@@ -111,10 +113,12 @@ impl<'a> Desk<'a> {
     pub(super) fn wish(&self) -> Result<Wish, Box<Failure>> {
         if self.tenant.is_none() {
             return Err(Box::new(
-                Failure::usage("nothing was done: no tenant is named").cause(
-                    "a set-up belongs to a tenant",
-                    Some("add --tenant contoso.com".into()),
-                ),
+                Failure::usage("nothing was done: no tenant is named")
+                    .id("T-TENANT-UNNAMED")
+                    .cause(
+                        "a set-up belongs to a tenant",
+                        Some("add --tenant contoso.com".into()),
+                    ),
             ));
         }
         let (options, known) = (self.options, self.known.as_ref());
@@ -180,10 +184,12 @@ impl<'a> Desk<'a> {
             })),
             (None, None, Some(known @ CredentialWish::Federated(_))) => Ok(known),
             _ => Err(Box::new(
-                Failure::usage("nothing was done: --credential federated says too little").cause(
-                    "Entra must know whose tokens to trust",
-                    Some("add --federated-issuer and --federated-subject".into()),
-                ),
+                Failure::usage("nothing was done: --credential federated says too little")
+                    .id("T-OPTION")
+                    .cause(
+                        "Entra must know whose tokens to trust",
+                        Some("add --federated-issuer and --federated-subject".into()),
+                    ),
             )),
         }
     }
@@ -250,6 +256,7 @@ impl<'a> Desk<'a> {
         let tenant = self.tenant.as_ref().ok_or_else(|| {
             Box::new(
                 Failure::usage("nobody was signed in: no tenant is named")
+                    .id("T-TENANT-UNNAMED")
                     .cause("the sign-in needs a tenant", Some("add --tenant".into())),
             )
         })?;
@@ -323,10 +330,12 @@ impl<'a> Desk<'a> {
     fn systemd(&self) -> Result<Arc<dyn SecretStore>, Box<Failure>> {
         if self.credential()? != CredentialWish::Secret {
             return Err(Box::new(
-                Failure::usage("nothing was done: the store cannot be used").cause(
-                    "systemd hands a service secrets; a certificate is read from a file",
-                    Some("use --store file, or --credential secret".to_owned()),
-                ),
+                Failure::usage("nothing was done: the store cannot be used")
+                    .id("T-OPTION")
+                    .cause(
+                        "systemd hands a service secrets; a certificate is read from a file",
+                        Some("use --store file, or --credential secret".to_owned()),
+                    ),
             ));
         }
         let folder = self.options.secrets_folder.clone();
@@ -381,6 +390,7 @@ fn find_state(folder: &Path, tenant: &Tenant) -> PathBuf {
 pub(super) fn wrong(what: &str, error: &dyn std::error::Error) -> Box<Failure> {
     Box::new(
         Failure::usage(format!("nothing was done: {what} cannot be used"))
+            .id("T-OPTION")
             .cause(chain(error), None),
     )
 }

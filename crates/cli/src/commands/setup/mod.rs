@@ -145,10 +145,17 @@ async fn apply(command: &Apply, global: &Global, machine: &Machine) -> Outcome {
     output::say(&output::visible(&prepared.plan.to_string()));
     if !prepared.plan.blocks.is_empty() {
         let causes = prepared.plan.blocks.iter();
-        return Err(Box::new(causes.fold(
-            Failure::new(crate::report::Kind::Service, Exit::Failed, NOT),
-            |failure, block| failure.cause(block.clone(), None),
-        )));
+        let failure = Failure::new(crate::report::Kind::Service, Exit::Failed, NOT)
+            .id("T-BLOCKED")
+            .lasting(crate::report::Lasting::UntilChanged)
+            .all_causes();
+        return Err(Box::new(causes.fold(failure, |failure, block| {
+            // A block ends with what mends it.
+            match block.rsplit_once(": ") {
+                Some((cause, fix)) => failure.cause(cause, Some(fix.to_owned())),
+                None => failure.cause(block.clone(), None),
+            }
+        })));
     }
     let steps = prepared.plan.steps.len();
     if steps > 0 {

@@ -196,8 +196,7 @@ pub(super) fn failed(what: &str, error: &SetupError) -> Box<Failure> {
             _ => Failure::new(Kind::Machine, Exit::Failed, what),
         },
     };
-    let fix = call.and_then(CallError::advice).map(str::to_owned);
-    failure = failure.cause(chain(error), fix);
+    failure = failure.stop(chain(error), &error.stop());
     if let Some(CallError::Refused(refused)) = call {
         let who = match refused.service {
             Service::Graph => "Microsoft Graph",

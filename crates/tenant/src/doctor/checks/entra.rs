@@ -6,10 +6,10 @@ use sendas_entra::{Claims, Finding as Claimed, Severity, TokenError};
 use sendas_exchange::Method;
 
 use super::checks;
+use crate::doctor::cause_of;
 use crate::doctor::check::{
     Found, Scene, good_or, is_refused, known, of, ok, problem, waited_for, warning,
 };
-use crate::doctor::judge::cause_of;
 use crate::doctor::look::service::words;
 use crate::plan::reach;
 
