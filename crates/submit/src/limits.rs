@@ -61,6 +61,11 @@ impl Default for PoolLimits {
     }
 }
 
+/// Connections of one pool that are being opened at a time, TCP and TLS; the next one waits for its
+/// turn, which no deadline counts. A thousand mailboxes may have mail at once: what overflows a
+/// service's listen queue waits for a greeting that never comes.
+pub(crate) const OPENINGS_MAX: usize = 64;
+
 /// Between two attempts to connect to addresses of one host (RFC 8305 §8).
 pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::connector::Connector;
 use crate::error::SubmitError;
-use crate::limits::PoolLimits;
+use crate::limits::{OPENINGS_MAX, PoolLimits};
 use crate::message::Message;
 use crate::outcome::Attempt;
 use crate::session::Session;
@@ -31,6 +31,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     limits: PoolLimits,
     mailboxes: Mutex<HashMap<Mailbox, Arc<Slot>>>,
+    /// Turns at opening a connection.
+    openings: Semaphore,
 }
 
 struct Slot {
@@ -70,6 +72,7 @@ impl Pool {
                 clock,
                 limits,
                 mailboxes,
+                openings: Semaphore::new(OPENINGS_MAX),
             }),
         }
     }
@@ -195,10 +198,15 @@ impl Pool {
             connector,
             tokens,
             clock,
+            openings,
             ..
         } = &*self.shared;
         let token = async { tokens.token().await.map_err(SubmitError::from) };
-        let (token, opened) = futures_util::future::try_join(token, connector.open()).await?;
+        let opened = async {
+            let _turn = openings.acquire().await;
+            connector.open().await
+        };
+        let (token, opened) = futures_util::future::try_join(token, opened).await?;
         let session = match opened.authenticate(mailbox, token.expose()).await {
             Ok(session) => {
                 tokens.accepted(token.generation());

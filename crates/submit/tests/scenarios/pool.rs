@@ -1,10 +1,17 @@
 //! Sessions are reused, bounded, and not kept beyond their use.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sendas_entra::TokenSource as _;
+use futures_util::FutureExt as _;
+use sendas_entra::{SmtpEndpoint, TokenSource as _};
+use sendas_envelope::Mailbox;
 use sendas_sandbox::faults::{Effect, Fault, Step};
-use sendas_submit::{PoolLimits, SubmitError};
+use sendas_smtp::ClientName;
+use sendas_submit::{Connector, Pool, PoolLimits, SubmitError};
+use sendas_tls::{TlsPolicy, Trust};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::stage::Stage;
 
@@ -157,4 +164,43 @@ async fn a_mailbox_without_rights_does_not_cost_the_others_their_token() {
         assert!(error.to_string().contains("535 5.7.3"), "{error}");
     }
     assert_eq!(stage.tokens.token().await.unwrap().generation().0, 1);
+}
+
+#[tokio::test]
+async fn a_thousand_mailboxes_do_not_connect_at_once() {
+    let stage = Stage::start().await;
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = SmtpEndpoint {
+        host: "127.0.0.1".to_owned(),
+        port: silent.local_addr().unwrap().port(),
+    };
+    let name = ClientName::new("client.example").unwrap();
+    let connector = Connector::new(&endpoint, name, TlsPolicy::new(Trust::System));
+    let tokens = Arc::clone(&stage.tokens);
+    let pool = Pool::new(
+        connector,
+        tokens,
+        Arc::clone(&stage.clock),
+        PoolLimits::default(),
+    );
+    let mut leases = JoinSet::new();
+    for n in 0..1000 {
+        let pool = pool.clone();
+        let mailbox: Mailbox = format!("m{n}@contoso.com").parse().unwrap();
+        leases.spawn(async move { pool.lease(&mailbox).await.map(drop) });
+    }
+    let mut open = Vec::new();
+    while open.len() < 64 {
+        open.push(silent.accept().await.unwrap());
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        silent.accept().now_or_never().is_none(),
+        "the others wait for their turn"
+    );
+    open.pop();
+    // Whoever fails gives its turn to the next.
+    silent.accept().await.unwrap();
 }
