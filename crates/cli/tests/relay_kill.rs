@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sendas_sandbox::Filter as Seen;
+use sendas_spool::limits::EVENTS_KEPT_MAX;
 use sendas_spool::{Change, EventKind, Filter, State};
 use support::relay::{Relay, Shop, now};
 
@@ -280,7 +281,12 @@ impl Ledger {
             .map(|message| {
                 let times = |kind| message.events.iter().filter(|e| e.kind == kind).count();
                 let number = message.summary.subject.parse().unwrap();
-                (number, times(EventKind::Suspected))
+                let suspected = times(EventKind::Suspected);
+                let forgotten = message.events.len() >= EVENTS_KEPT_MAX as usize;
+                // A message that many relays died with has forgotten its first events; each copy
+                // still has an attempt of its own.
+                let attempts = message.summary.attempts as usize;
+                (number, if forgotten { attempts } else { suspected })
             })
             .filter(|(_, times)| *times > 0)
             .collect()
